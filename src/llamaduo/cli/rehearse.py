@@ -1,0 +1,51 @@
+"""A rehearsal: the user's own configuration with a program in the place of every service LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from llamaduo.config import Config
+from llamaduo.service.ledger import SpendRow
+from llamaduo.service.pricing import price_of, usd
+from llamaduo.service.settings import ServiceSettings
+
+BANNER = (
+    "REHEARSAL: the service LLM is a program on this machine. Nothing is sent, nothing is paid,"
+    " and outside the built-in task the scores mean nothing."
+)
+
+
+def stand_in(config: Config, base_url: str) -> Config:
+    """``config`` with every service LLM replaced by the rehearsal service at ``base_url``."""
+    judges = tuple(_replaced(judge, base_url) for judge in config.judging.judges)
+    return config.model_copy(
+        update={
+            "service": _replaced(config.service, base_url),
+            "judging": config.judging.model_copy(update={"judges": judges}),
+        }
+    )
+
+
+def real_cost(rows: Iterable[SpendRow], real: Config) -> tuple[float, tuple[str, ...]]:
+    """Dollars that the rehearsed calls would have cost with the configured models, and the
+    models whose price is not known. Tokens are the rehearsal service's approximation."""
+    originals = {_name(s): s for s in (real.service, *real.judging.judges)}
+    total, unknown = 0.0, set()
+    for row in rows:
+        settings = originals[row.model]
+        if price_of(settings) is None:
+            unknown.add(settings.model)
+        else:
+            total += usd(settings, row.input_tokens, row.output_tokens)
+    return total, tuple(sorted(unknown))
+
+
+def _replaced(settings: ServiceSettings, base_url: str) -> ServiceSettings:
+    return settings.model_copy(
+        update={"model": _name(settings), "base_url": base_url, "price": None}
+    )
+
+
+def _name(settings: ServiceSettings) -> str:
+    """The stand-in says whom it stands in for, so that two judges stay two."""
+    return f"openai-chat:rehearsal-of-{settings.model.replace(':', '-')}"

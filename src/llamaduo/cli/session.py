@@ -1,0 +1,77 @@
+"""From the options of a command to a run that this process owns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamaduo.config import Config, load_config
+from llamaduo.storage.run_directory import RunDirectory, run_directory
+
+if TYPE_CHECKING:
+    from llamaduo.records import Notify
+    from llamaduo.stages import Run
+
+
+PAID_STAGES = (None, "judge", "synthesize")
+"""What needs a key: the whole loop (None), and the stages that ask a service LLM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command works on. ``real`` is the configuration before a rehearsal changed it."""
+
+    real: Config
+    directory: RunDirectory
+    root: Path
+    rehearse: bool
+
+
+def begin(
+    config: Path, overrides: Sequence[str] | None, name: str | None, rehearse: bool
+) -> Session:
+    """Read the configuration and find the run's directory, beside the configuration file."""
+    real = load_config(config, overrides or ())
+    root = config.resolve().parent
+    chosen = name or (f"{real.name}-rehearsal" if rehearse else real.name)
+    return Session(real, run_directory(root / "runs", chosen), root, rehearse)
+
+
+@contextmanager
+def owned(session: Session, notify: Notify, only: str | None = None) -> Iterator[Run]:
+    """The run of ``session``, with the rehearsal service beside it if it is rehearsed."""
+    from llamaduo.service.client import check_key
+    from llamaduo.stages import own_run
+
+    with ExitStack() as stack:
+        config = session.real
+        if session.rehearse:
+            from llamaduo.cli.rehearse import stand_in
+            from llamaduo.rehearsal.process import running_rehearsal
+
+            config = stand_in(config, stack.enter_context(running_rehearsal()))
+        elif only in PAID_STAGES:
+            for settings in (config.service, *config.judges):
+                check_key(settings)
+        yield stack.enter_context(
+            own_run(
+                config,
+                session.directory,
+                root=session.root,
+                cache=model_cache(),
+                rehearsed=session.rehearse,
+                only=only,
+                notify=notify,
+            )
+        )
+
+
+def model_cache() -> Path:
+    """Where base models are kept: LLAMADUO_CACHE, or llamaduo in the user's cache folder."""
+    if chosen := os.environ.get("LLAMADUO_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llamaduo"

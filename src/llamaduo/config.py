@@ -1,0 +1,298 @@
+"""``llamaduo.yaml`` → one validated, frozen :class:`Config`, made of each room's own settings.
+
+All problems are reported at once, each with file and line, what is wrong and what would be
+right. What a run was started with is written into it as ``run.yaml``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from llamaduo.coverage.settings import CoverageSettings
+from llamaduo.curation.settings import CurationSettings
+from llamaduo.errors import ConfigError, Problem, UsageError
+from llamaduo.evaluation.settings import (
+    JudgingSettings,
+    LimitSettings,
+    MetricTarget,
+    TargetSettings,
+)
+from llamaduo.finetuning.settings import FinetuningSettings, LocalSettings
+from llamaduo.inference.settings import InferenceSettings
+from llamaduo.records import METRICS
+from llamaduo.service.settings import ServiceSettings
+from llamaduo.synthesis.settings import SynthesisSettings
+from llamaduo.tasks.settings import TaskSettings
+
+
+class Config(BaseModel):
+    """Everything a run depends on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        "main",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="The run's folder within runs/.",
+    )
+    task: TaskSettings = TaskSettings()
+    coverage: CoverageSettings
+    service: ServiceSettings = ServiceSettings()
+    local: LocalSettings = LocalSettings()
+    finetuning: FinetuningSettings = FinetuningSettings()
+    inference: InferenceSettings = InferenceSettings()
+    judging: JudgingSettings = JudgingSettings()
+    synthesis: SynthesisSettings = SynthesisSettings()
+    curation: CurationSettings = CurationSettings()
+    target: TargetSettings = TargetSettings(precision=MetricTarget(mean_score=80.0))
+    limits: LimitSettings = LimitSettings()
+
+    @model_validator(mode="after")
+    def _targets_are_measured(self) -> Config:
+        for metric in METRICS:
+            asked = set(self.target.of(metric).coverage_percentage)
+            if missing := asked - set(self.judging.score_thresholds):
+                names = ", ".join(map(str, sorted(missing)))
+                raise ValueError(
+                    f"target.{metric}.coverage_percentage asks for ζ {names}, which"
+                    " judging.score_thresholds does not measure; add it there"
+                )
+        return self
+
+    @property
+    def judges(self) -> tuple[ServiceSettings, ...]:
+        """The judges; the service LLM itself where none is configured."""
+        return self.judging.judges or (self.service,)
+
+
+# --- reading ------------------------------------------------------------------------------
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read ``path`` and apply ``overrides`` of the form ``finetuning.epochs=2``.
+
+    Raises:
+        UsageError: there is no such file.
+        ConfigError: with every problem found.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path} does not exist.",
+            hint="`llamaduo init --from YOUR_DATA` writes one; --config names another.",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from error
+    return parse_config(text, str(path), overrides)
+
+
+def parse_config(text: str, place: str, overrides: Sequence[str] = ()) -> Config:
+    """Like :func:`load_config`, from text; ``place`` names it in messages."""
+    values, lines = _parse_yaml(text, place)
+    origins = {_apply(values, override): override for override in overrides}
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError([_problem(e, lines, place, origins) for e in error.errors()]) from None
+
+
+def _parse_yaml(text: str, place: str) -> tuple[dict[str, Any], Any]:
+    """The plain values, and the same tree with line numbers."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(text)
+        lines = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{place}, line {mark.line + 1}" if mark else place
+        raise ConfigError(
+            [Problem(where, f"not YAML: {error.problem}", "Check quotes, colons and indentation.")]
+        ) from None
+    except YAMLError as error:
+        raise ConfigError([Problem(place, f"not YAML: {error}")]) from None
+    if values is None:
+        values, lines = {}, {}
+    if not isinstance(values, dict):
+        raise ConfigError(
+            [Problem(f"{place}, line 1", "not a mapping of sections", "Begin with `coverage:`.")]
+        )
+    return values, lines
+
+
+def _apply(values: dict[str, Any], override: str) -> tuple[str, ...]:
+    """Set one ``a.b=value`` in ``values``, the value read as YAML; returns its path."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    name, equals, raw = override.partition("=")
+    path = tuple(name.strip().split("."))
+    if not equals or not all(path):
+        raise ConfigError(
+            [Problem(f"--set {override}", "not KEY=VALUE", "As in --set finetuning.epochs=2.")]
+        )
+    try:
+        value = YAML(typ="safe", pure=True).load(raw)
+    except YAMLError:
+        raise ConfigError(
+            [Problem(f"--set {override}", "the value is not YAML", "Quote it.")]
+        ) from None
+    section = values
+    for key in path[:-1]:
+        inner = section.get(key)
+        section[key] = dict(inner) if isinstance(inner, dict) else {}
+        section = section[key]
+    section[path[-1]] = value
+    return path
+
+
+def _problem(
+    error: ErrorDetails, lines: Any, place: str, origins: Mapping[tuple[str, ...], str]
+) -> Problem:
+    loc = tuple(part for part in error["loc"] if part != "[key]")
+    names = tuple(str(part) for part in loc)
+    override = next((text for path, text in origins.items() if path[: len(names)] == names), None)
+    where = f"--set {override}" if override and names else _place_of(loc, lines, place)
+    dotted = ".".join(names) or "the configuration"
+    if error["type"] == "extra_forbidden":
+        return Problem(where, f"unknown key {dotted}", _nearest(loc))
+    if error["type"] == "missing":
+        return Problem(where, f"{dotted} is missing", _advice(loc))
+    what = error["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(error["input"], dict | BaseModel) else f" (found {error['input']!r})"
+    return Problem(where, f"{dotted}: {what}{shown}", _advice(loc))
+
+
+def _place_of(loc: Sequence[int | str], lines: Any, place: str) -> str:
+    """``FILE, line N`` of the deepest part of ``loc`` that is in the file."""
+    line = 1
+    node: Any = lines
+    for part in loc:
+        try:
+            find = node.lc.item if isinstance(part, int) else node.lc.key
+            line, node = find(part)[0] + 1, node[part]
+        except (AttributeError, KeyError, IndexError, TypeError):
+            break
+    return f"{place}, line {line}"
+
+
+def _nearest(loc: Sequence[int | str]) -> str:
+    model = _model_at(loc[:-1])
+    if model is None:
+        return ""
+    known = list(model.model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    return f"Did you mean {close[0]}?" if close else f"Known here: {', '.join(known)}."
+
+
+def _advice(loc: Sequence[int | str]) -> str:
+    """What the field is for, and an example or its default."""
+    model = _model_at(loc[:-1]) if loc else None
+    field = model.model_fields.get(str(loc[-1])) if model else None
+    if field is None:
+        return ""
+    parts = [field.description] if field.description else []
+    if field.examples:
+        parts.append(f"Example: {field.examples[0]!r}.")
+    elif not field.is_required() and not isinstance(field.default, BaseModel):
+        parts.append(f"Default: {field.default!r}.")
+    return " ".join(parts)
+
+
+def _model_at(loc: Sequence[int | str]) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = Config
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part) if model else None
+        model = _model_in(field.annotation) if field else None
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for a in get_args(annotation) if (m := _model_in(a))), None)
+
+
+# --- what a run keeps ---------------------------------------------------------------------
+
+FREE_TO_CHANGE = (
+    "target",
+    "limits",
+    "judging.max_unscored",
+    "service.base_url",
+    "service.api_key_env",
+    "service.price",
+    "service.concurrency",
+    "service.timeout_seconds",
+    "service.deadline_seconds",
+)
+"""What may differ when a run is resumed: it changes no record that is there already."""
+
+_OPERATIONAL = tuple(
+    name.removeprefix("service.") for name in FREE_TO_CHANGE if name.startswith("service.")
+)
+
+
+def dump_config(config: Config, *, version: str, rehearsed: bool) -> str:
+    """``run.yaml``: the resolved configuration, and what resolved it."""
+    from ruamel.yaml import YAML
+
+    yaml: Any = YAML(typ="safe", pure=True)  # its attributes are typed as None
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    header = {"llamaduo": {"version": version, "rehearsed": rehearsed}}
+    buffer = io.StringIO()
+    yaml.dump(header | config.model_dump(mode="json"), buffer)
+    return buffer.getvalue()
+
+
+def read_resolved(path: Path) -> tuple[Config, bool]:
+    """The configuration a run was started with, and whether it was rehearsed."""
+    from ruamel.yaml import YAML
+
+    values, _ = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    header = values.pop("llamaduo", {})
+    buffer = io.StringIO()
+    YAML(typ="safe", pure=True).dump(values, buffer)
+    return parse_config(buffer.getvalue(), str(path)), bool(header.get("rehearsed"))
+
+
+def differences(before: Config, now: Config) -> tuple[str, ...]:
+    """Keys that differ and would change records which a run has already, in words."""
+    old, new = (_flat(config.model_dump(mode="json")) for config in (before, now))
+    return tuple(
+        f"{key}: the run has {old.get(key)!r}, the configuration {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not _free(key)
+    )
+
+
+def _free(key: str) -> bool:
+    if key == "name" or any(key == name or key.startswith(f"{name}.") for name in FREE_TO_CHANGE):
+        return True
+    parts = key.split(".")
+    return parts[:2] == ["judging", "judges"] and len(parts) > 3 and parts[3] in _OPERATIONAL
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    items: list[tuple[str, Any]]
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = [(str(i), v) for i, v in enumerate(value)]
+    else:
+        return {prefix: value}
+    if not items:
+        return {prefix: value}
+    return {k: v for name, v1 in items for k, v in _flat(v1, f"{prefix}.{name}".strip(".")).items()}

@@ -1,0 +1,1 @@
+"""Files or exchanges in, a coverage dataset out: import, split, measure."""

@@ -1,0 +1,110 @@
+"""What a synthetic pair is held to: the settings, the task, and what the train split does."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from jsonschema.exceptions import SchemaError
+from jsonschema.validators import validator_for
+
+from llamaduo.curation.habits import HABITS, SYNTAX
+from llamaduo.curation.settings import CurationSettings
+from llamaduo.errors import ConfigError, Problem
+from llamaduo.records import Pair
+from llamaduo.tasks.settings import TaskSettings
+
+Field = Literal["instruction", "response"]
+FIELDS: tuple[Field, ...] = ("instruction", "response")
+
+MOST_LABELS = 50
+"""A closed set of responses has at most this many."""
+FEWEST_USES = 3
+"""Each response of a closed set occurs at least this often in the train split. So none occurs
+once, and the Good–Turing estimate of meeting one not seen yet, singletons ÷ pairs, is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Norms:
+    """``habits`` and ``scripts`` are what some train pair has in that field; for a coding task
+    the habits include what is syntax. ``labels`` are the responses that are allowed, None if
+    any is; ``json_schema`` is what each must satisfy."""
+
+    settings: CurationSettings
+    habits: Mapping[Field, frozenset[str]]
+    scripts: Mapping[Field, frozenset[str]]
+    labels: frozenset[str] | None
+    json_schema: dict[str, Any] | None
+
+    def is_odd(self, pair: Pair, field: Field, habit: str) -> bool:
+        """Whether the pair does there what no train pair does there."""
+        return habit not in self.habits[field] and HABITS[habit](text_of(pair, field))
+
+
+def norms_of(train: Sequence[Pair], task: TaskSettings, settings: CurationSettings) -> Norms:
+    """The norms that ``train`` and ``task`` set.
+
+    Raises:
+        ConfigError: ``task.json_schema`` is not a JSON Schema.
+    """
+    _check_schema(task.json_schema)
+    texts = {field: [text_of(pair, field) for pair in train] for field in FIELDS}
+    usual = SYNTAX if task.kind == "coding" else frozenset()
+    return Norms(
+        settings=settings,
+        habits={field: usual | _habits(texts[field]) for field in FIELDS},
+        scripts={field: frozenset().union(*map(scripts_in, texts[field])) for field in FIELDS},
+        labels=_labels(texts["response"], task),
+        json_schema=task.json_schema,
+    )
+
+
+def text_of(pair: Pair, field: Field) -> str:
+    return pair.instruction if field == "instruction" else pair.response
+
+
+def label_of(response: str) -> str:
+    """A response as a label: its white space does not count."""
+    return " ".join(response.split())
+
+
+def scripts_in(text: str) -> Counter[str]:
+    """How many letters of each script ``text`` has. Scripts are named as Unicode names them."""
+    scripts = Counter(map(_script, filter(str.isalpha, text)))
+    scripts.pop("", None)
+    return scripts
+
+
+@cache
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").partition(" ")[0]
+
+
+def _habits(texts: Sequence[str]) -> frozenset[str]:
+    return frozenset(name for name, does in HABITS.items() if any(map(does, texts)))
+
+
+def _labels(responses: Sequence[str], task: TaskSettings) -> frozenset[str] | None:
+    """The task's labels; for a classification without any, the train split's if they are a
+    closed set: at most :data:`MOST_LABELS`, each used :data:`FEWEST_USES` times or more."""
+    if task.labels:
+        return frozenset(map(label_of, task.labels))
+    if task.kind != "classification" or not responses:
+        return None
+    uses = Counter(map(label_of, responses))
+    closed = len(uses) <= MOST_LABELS and min(uses.values()) >= FEWEST_USES
+    return frozenset(uses) if closed else None
+
+
+def _check_schema(schema: dict[str, Any] | None) -> None:
+    if schema is None:
+        return
+    try:
+        validator_for(schema).check_schema(schema)
+    except SchemaError as error:
+        problem = Problem("task.json_schema", f"not a JSON Schema: {error.message}")
+        raise ConfigError([problem]) from error

@@ -1,0 +1,25 @@
+"""What curation drops."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CurationSettings(BaseModel):
+    """The ``curation`` section: the thresholds of ψ (Eq. 7)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_response_words: int = Field(1, ge=1)
+    max_response_words: int = Field(2048, ge=1)
+    near_duplicate: float = Field(0.7, gt=0, le=1, description="Jaccard of word 3-grams.")
+    novelty: float = Field(0.7, gt=0, le=1, description="ROUGE-L F against what is kept already.")
+    contamination: float = Field(
+        0.7, gt=0, le=1, description="ROUGE-L F, or recall of the instruction, against held-out."
+    )
+    contamination_ngram: int = Field(
+        8, ge=2, description="Runs of this many shared words count as copied."
+    )
+    shared_frame: float = Field(
+        0.05, gt=0, le=1, description="What more of the train prompts than this share is a frame."
+    )

@@ -1,0 +1,111 @@
+"""The corridor: the paper's Figure 1, from coverage data to a verdict.
+
+Data walks forward from room to room. The one step back, from new synthetic pairs to the next
+fine-tune, is taken here and nowhere else. Every line below is a stage of
+:mod:`llamaduo.stages` that is loaded when it is finished already, so calling :func:`migrate`
+again resumes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llamaduo.errors import BudgetExceeded
+from llamaduo.evaluation.verdict import reach_verdict
+from llamaduo.records import Checkpoint, FinalSplit, Pair, Scores, Split, TestSplit, Verdict
+from llamaduo.stages import (
+    Run,
+    answer_tokens,
+    base_model,
+    bundle_best,
+    collect,
+    curate_batch,
+    divide,
+    finetune_cycle,
+    infer_into,
+    judge_into,
+    measure,
+    report_on,
+    synthesize_after,
+)
+from llamaduo.storage.jsonl import write_record
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """One pass through the loop: what came out of the fine-tune, and how it scored."""
+
+    checkpoint: Checkpoint
+    scores: Scores
+
+
+def migrate(run: Run) -> Verdict:
+    """Run the loop to a verdict, or on from where it was left.
+
+    Raises:
+        LlamaduoError: a stage could not be done; what was finished stays, and calling again
+            goes on from there.
+        Paused: ``run.only`` asked for a single stage, and it is done.
+    """
+    split = divide(run, collect(run))  # Phase 1: ① ②
+    base = base_model(run)
+    lengths = measure(run, (*split.train.pairs, *split.test.pairs, *split.final.pairs), base)
+    tokens = answer_tokens(run, lengths, base)
+
+    laps: list[Lap] = []
+    try:
+        verdict = _align(run, split, base, tokens, laps)  # Phase 2: ③ to ⑥
+        if split.final.pairs:
+            _assess(run, "final", laps[verdict.best_cycle].checkpoint, split.final, tokens)
+    except BudgetExceeded:
+        if not laps:
+            raise
+        verdict = _verdict(run, split, laps, budget_exhausted=True)
+    best = laps[verdict.best_cycle]
+    bundle_best(run, best.checkpoint, verdict, best.scores)  # Phase 3: ⑦
+    write_record(run.directory.verdict, verdict)
+    report_on(run)
+    return verdict
+
+
+def _align(run: Run, split: Split, base: Checkpoint, tokens: int, laps: list[Lap]) -> Verdict:
+    """③ fine-tune, ④ infer, ⑤ judge, ⑥ synthesize, until the verdict is not "continue"."""
+    _assess(run, "base", base, split.test, tokens)
+    synthetic: list[Pair] = []
+    while True:
+        cycle = len(laps)
+        start = laps[-1].checkpoint if laps and _continues(run) else base
+        checkpoint = finetune_cycle(run, cycle, split.train, synthetic, start)
+        scores = _assess(run, f"cycles/{cycle:03d}", checkpoint, split.test, tokens)
+        laps.append(Lap(checkpoint, scores))
+        verdict = _verdict(run, split, laps)
+        if verdict.outcome != "continue":
+            return verdict
+        raw = synthesize_after(run, cycle, split.train)
+        synthetic += curate_batch(run, cycle, raw, synthetic, split)
+
+
+def _assess(
+    run: Run, where: str, checkpoint: Checkpoint, held_out: TestSplit | FinalSplit, tokens: int
+) -> Scores:
+    responses = infer_into(run, where, checkpoint, held_out.pairs, tokens)
+    return judge_into(run, where, responses, held_out.pairs)
+
+
+def _continues(run: Run) -> bool:
+    return run.config.finetuning.start_from == "previous"
+
+
+def _verdict(run: Run, split: Split, laps: list[Lap], *, budget_exhausted: bool = False) -> Verdict:
+    """The verdict so far, beside the cycle it was reached in. Recomputed, never loaded: it
+    costs nothing, and the target or the limits may have been changed since."""
+    verdict = reach_verdict(
+        [lap.scores for lap in laps],
+        run.config.target,
+        run.config.limits,
+        reference_sources=tuple(sorted({p.reference_source for p in split.test.pairs})),
+        spent_usd=run.ledger.spent_usd(),
+        budget_exhausted=budget_exhausted,
+    )
+    write_record(run.directory.cycle(len(laps) - 1) / "verdict.json", verdict)
+    return verdict

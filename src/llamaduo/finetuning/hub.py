@@ -1,0 +1,52 @@
+"""Download a model from the Hugging Face Hub: safetensors, JSON and tokenizer files only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from llamaduo.errors import ModelError
+from llamaduo.finetuning.quiet import quiet
+
+ALLOWED = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+
+
+def download(name: str, revision: str | None) -> Path:
+    """The folder of ``name`` (OWNER/NAME) in the Hub's cache, downloaded where it is not there.
+
+    Raises:
+        ModelError: no such model or revision, no permission, or no network; the hint says
+            what to do.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        with quiet():
+            return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED)))
+    except GatedRepoError as error:  # a kind of RepositoryNotFoundError: it comes first
+        raise ModelError(
+            f"{name} is gated: the Hub wants you to accept its licence first.",
+            hint=f"Accept it at https://huggingface.co/{name}, then run: hf auth login",
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(
+            f"The Hub has no model {name}, or it is private.",
+            hint="Check the spelling; for a private model run: hf auth login",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelError(
+            f"{name} has no revision {revision}.",
+            hint=f"Choose one of https://huggingface.co/{name}/commits for local.revision.",
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError) as error:
+        raise ModelError(
+            f"{name} is not in this machine's Hub cache, and the Hub cannot be reached.",
+            hint=f"On a machine with network run: hf download {name}"
+            " --local-dir FOLDER; copy FOLDER here and give it as local.model.",
+        ) from error

@@ -1,0 +1,76 @@
+"""Load a checkpoint for inference: base model, adapter merged in. Imports torch: load lazily."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging as untyped_logging
+
+from llamaduo.errors import ModelError
+from llamaduo.records import Checkpoint
+
+
+def load_model(checkpoint: Checkpoint) -> Any:
+    """The model of ``checkpoint``, ready to generate.
+
+    32-bit on CPU, where bfloat16 is slower, and bfloat16 on a GPU. The adapter is merged into
+    the weights in 32 bits: its products cost time at every token, and small updates would be
+    rounded away in 16.
+
+    Raises:
+        ModelError: the base model or the adapter is not there.
+    """
+    _require(checkpoint)
+    with _libraries_kept_quiet():
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            checkpoint.base,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+        if checkpoint.adapter is not None:
+            model = PeftModel.from_pretrained(model, checkpoint.adapter).merge_and_unload()
+    if torch.cuda.is_available():
+        model = model.to("cuda", torch.bfloat16)
+    return model.eval()
+
+
+def _require(checkpoint: Checkpoint) -> None:
+    weights = Path(checkpoint.adapter or checkpoint.base) / (
+        "adapter_model.safetensors" if checkpoint.adapter else "config.json"
+    )
+    if not weights.is_file():
+        raise ModelError(
+            f"{weights} is missing, so the local LLM cannot be loaded.",
+            hint="Run llamaduo run again: it obtains or fine-tunes the model anew.",
+        )
+
+
+@contextmanager
+def _libraries_kept_quiet() -> Iterator[None]:
+    """No progress bars and notices of transformers, nor PEFT's use of a renamed flag."""
+    logging: Any = untyped_logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            # PEFT 0.21 asks transformers 5.23 for it under the old name; the answer is right.
+            warnings.filterwarnings(
+                "ignore",
+                message="`is_gradient_checkpointing` is deprecated",
+                category=FutureWarning,
+            )
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

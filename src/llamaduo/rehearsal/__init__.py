@@ -1,0 +1,1 @@
+"""The built-in service LLM: a program that runs everything offline, for nothing."""

@@ -1,0 +1,154 @@
+"""From a request body to the text of a reply, by nothing but the body.
+
+The shape that the request names tells what is wanted: ``pairs`` to synthesize, ``judgement``
+to judge, anything else an answer to the last user message. A digest of the body seeds every
+choice, so the same body always gets the same reply and another ``seed`` another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from llamaduo.records import FinishReason, Message
+from llamaduo.rehearsal.recombine import answer_plainly, mark_overlap, write_pairs
+from llamaduo.rehearsal.triage import answer_ticket, is_ticket, mark_ticket, write_tickets
+from llamaduo.tasks.templates import JUDGEMENT_SHAPE, PAIRS_SHAPE, read_data
+from llamaduo.wire.chat import ChatRequest
+
+CUT_SHARE: Final = 0.04
+"""Share of synthesis replies that end early, with finish reason ``length``."""
+MALFORMED_SHARE: Final = 0.01
+"""Share of judgements that no strict parser should accept. A repair is always well-formed."""
+MOST_PAIRS: Final = 50
+CHARACTERS_PER_TOKEN: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The text of a reply, and why it ended."""
+
+    text: str
+    finish: FinishReason = "stop"
+
+
+class UnreadableData(ValueError):
+    """The request asks for pairs or a judgement, but has no data block to do it with."""
+
+
+def tokens(text: str) -> int:
+    """How many tokens the service bills for ``text``: a quarter of its characters, rounded up."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def body_digest(body: Mapping[str, Any]) -> str:
+    """The sha256 of a body in canonical form: key order and white space do not matter."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def draft_reply(request: ChatRequest, digest: str) -> Draft:
+    """The reply to ``request``, whose body has ``digest``.
+
+    Raises:
+        UnreadableData: pairs or a judgement are wanted of something that is not in the request.
+    """
+    chance = random.Random(int(digest, 16))
+    if request.shape == PAIRS_SHAPE:
+        draft = _synthesize(request, chance)
+    elif request.shape == JUDGEMENT_SHAPE:
+        draft = _judge(request, chance)
+    else:
+        draft = _answer(request, chance)
+    return _within(_sendable(draft), request.token_limit)
+
+
+def _synthesize(request: ChatRequest, chance: random.Random) -> Draft:
+    data = _data(request)
+    seeds, count = _seeds(data), _count(data)
+    known = all(is_ticket(seed["instruction"], seed["response"]) for seed in seeds)
+    pairs = (write_tickets if known else write_pairs)(seeds, count, chance)
+    text = json.dumps({"pairs": pairs}, ensure_ascii=False)
+    if chance.random() < CUT_SHARE and not _is_repair(request):
+        return Draft(text[: int(len(text) * chance.uniform(0.5, 0.95))], "length")
+    return Draft(text)
+
+
+def _judge(request: ChatRequest, chance: random.Random) -> Draft:
+    data = _data(request)
+    if not _has_texts(data, "instruction", "reference", "response"):
+        raise UnreadableData("The data block lacks instruction, reference or response.")
+    known = is_ticket(data["instruction"], data["reference"])
+    text = (mark_ticket(data, chance) if known else mark_overlap(data)).as_json()
+    if chance.random() < MALFORMED_SHARE and not _is_repair(request):
+        return Draft(_spoiled(text, chance))
+    return Draft(text)
+
+
+def _answer(request: ChatRequest, chance: random.Random) -> Draft:
+    asked = [message.text for message in request.messages if message.role == "user"]
+    prompt = asked[-1] if asked else request.messages[-1].text
+    return Draft(answer_ticket(prompt, chance) or answer_plainly(prompt, chance))
+
+
+def _data(request: ChatRequest) -> dict[str, Any]:
+    messages = [Message("user", m.text) for m in request.messages if m.role == "user"]
+    data = read_data(messages)
+    if data is None:
+        raise UnreadableData(f"The request asks for {request.shape} but has no data block.")
+    return data
+
+
+def _seeds(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    seeds = data.get("seeds")
+    if not isinstance(seeds, list) or not seeds:
+        raise UnreadableData("The data block has no seeds.")
+    for seed in seeds:
+        if not isinstance(seed, dict) or not _has_texts(seed, "instruction", "response"):
+            raise UnreadableData("A seed lacks its instruction or its response.")
+    return seeds
+
+
+def _count(data: Mapping[str, Any]) -> int:
+    count = data.get("count")
+    if not isinstance(count, int) or not 1 <= count <= MOST_PAIRS:
+        raise UnreadableData(f"count must be a whole number from 1 to {MOST_PAIRS}.")
+    return count
+
+
+def _has_texts(data: Mapping[str, Any], *keys: str) -> bool:
+    return all(isinstance(data.get(key), str) for key in keys)
+
+
+def _is_repair(request: ChatRequest) -> bool:
+    """A repair shows the service its own earlier reply; no other request has such a turn."""
+    return any(message.role == "assistant" for message in request.messages)
+
+
+def _spoiled(text: str, chance: random.Random) -> str:
+    """A judgement as models get them wrong: prose around it, a mark out of range, an end lost."""
+    over = json.loads(text)
+    over["precision"]["score"] = 105
+    return chance.choice(
+        [
+            f"Here is my assessment:\n\n{text}",
+            f"```json\n{text}\n```\nI hope this helps.",
+            json.dumps(over),
+            text[: len(text) // 2],
+        ]
+    )
+
+
+def _sendable(draft: Draft) -> Draft:
+    """Half a surrogate pair, which a data block can carry as an escape, has no UTF-8 form."""
+    return replace(draft, text=draft.text.encode("utf-8", "replace").decode())
+
+
+def _within(draft: Draft, limit: int | None) -> Draft:
+    if limit is None or tokens(draft.text) <= limit:
+        return draft
+    return Draft(draft.text[: limit * CHARACTERS_PER_TOKEN], "length")

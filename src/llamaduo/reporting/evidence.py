@@ -1,0 +1,282 @@
+"""Everything that a report says, read from a run directory into one value.
+
+A run may be unfinished: what it has not written yet is None or empty here, and nothing is put
+in its place. This module computes nothing but counts; scores and verdicts are the run's own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from llamaduo.records import (
+    Dropped,
+    InferenceFigures,
+    Judgement,
+    Pair,
+    ReferenceSource,
+    Response,
+    Scores,
+    TrainingFigures,
+    Unscored,
+    Verdict,
+)
+from llamaduo.reporting.samples import Samples, extremes
+from llamaduo.reporting.setup import Setup, read_setup
+from llamaduo.service.ledger import SpendRow
+from llamaduo.storage.jsonl import read_record, read_records
+
+Record = TypeVar("Record")
+
+SPLITS = ("train", "test", "final")
+BASE, FINAL = "Base model", "Final split"
+"""How tables and figures call the sets of responses that are not a cycle's."""
+
+
+# --- what the stages before the loop wrote --------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row of the coverage data that was not imported: where, and why."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFigures:
+    """``coverage/import.json``."""
+
+    read: int
+    duplicates: int
+    refused: tuple[RefusedRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFigures:
+    """``coverage/split.json``: pairs in each split, the hash, near-duplicates left between."""
+
+    train: int
+    test: int
+    final: int
+    sha256: str
+    clusters: int
+    leaks: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def accepted(self) -> int:
+        return self.train + self.test + self.final
+
+
+@dataclass(frozen=True, slots=True)
+class LengthFigures:
+    """``coverage/lengths.json``: lengths in the local LLM's tokens."""
+
+    pairs: int
+    fits: int
+    longest_prompt: int
+    longest_response: int
+    window: int
+    histogram: tuple[tuple[int, int], ...] = ()
+
+
+# --- what a cycle wrote ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisFigures:
+    """``synthesis.json``: the batch that was made after a cycle, before curation."""
+
+    pairs: int
+    requests: int
+    salvaged: int
+    malformed: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurationFigures:
+    """``curation.json``: pairs kept, pairs dropped by step, frames discounted."""
+
+    kept: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    discounted: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> int:
+        """Pairs that went in."""
+        return self.kept + sum(self.dropped.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One set of responses (base, a cycle, final): how it was made and scored.
+
+    ``unscored`` counts the judgements that did not count, by reason.
+    """
+
+    scores: Scores | None = None
+    inference: InferenceFigures | None = None
+    unscored: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleEvidence:
+    """What one cycle left behind. ``synthesis`` and ``curation`` came after its verdict;
+    ``dropped`` counts what curation dropped, by (step, reason)."""
+
+    cycle: int
+    answers: Answers
+    training: TrainingFigures | None = None
+    verdict: Verdict | None = None
+    synthesis: SynthesisFigures | None = None
+    curation: CurationFigures | None = None
+    dropped: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredSet:
+    """One set of responses with the name that tables give it, and its cycle if it has one."""
+
+    name: str
+    answers: Answers
+    cycle: CycleEvidence | None = None
+
+
+# --- the whole ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A run, as far as it got.
+
+    ``references`` counts the pairs of each split by who wrote the reference. ``verdict`` is
+    the run's own, after the loop; each cycle's is with the cycle.
+    """
+
+    name: str
+    setup: Setup
+    imported: ImportFigures | None = None
+    split: SplitFigures | None = None
+    lengths: LengthFigures | None = None
+    references: dict[str, dict[ReferenceSource, int]] = field(default_factory=dict)
+    base: Answers = Answers()
+    cycles: tuple[CycleEvidence, ...] = ()
+    final: Answers = Answers()
+    verdict: Verdict | None = None
+    spend: tuple[SpendRow, ...] = ()
+    samples: Samples | None = None
+
+    @property
+    def rehearsed(self) -> bool:
+        """True when the service LLM was a program."""
+        return self.setup.llamaduo.rehearsed
+
+    @property
+    def latest_verdict(self) -> Verdict | None:
+        """The run's verdict, or the last that a cycle reached."""
+        of_cycles = [cycle.verdict for cycle in self.cycles if cycle.verdict]
+        return self.verdict or (of_cycles[-1] if of_cycles else None)
+
+    @property
+    def best(self) -> CycleEvidence | None:
+        """The best cycle so far, by the latest verdict."""
+        verdict = self.latest_verdict
+        if verdict is None:
+            return None
+        return next((c for c in self.cycles if c.cycle == verdict.best_cycle), None)
+
+    def sets(self) -> Iterator[AnsweredSet]:
+        """Base, every cycle and final, in the order they are made, as far as they have begun."""
+        if self.base != Answers():
+            yield AnsweredSet(BASE, self.base)
+        for cycle in self.cycles:
+            yield AnsweredSet(f"Cycle {cycle.cycle}", cycle.answers, cycle)
+        if self.final != Answers():
+            yield AnsweredSet(FINAL, self.final)
+
+
+def gather(folder: Path, spend: tuple[SpendRow, ...] = ()) -> Evidence:
+    """Read the run directory ``folder``; ``spend`` is the ledger's sum, which needs its owner.
+
+    Raises:
+        RunError: ``folder`` is not a run, or one of its files is damaged.
+    """
+    setup = read_setup(folder / "run.yaml")
+    coverage = folder / "coverage"
+    splits = {name: _all(coverage / f"{name}.jsonl", Pair) for name in SPLITS}
+    evidence = Evidence(
+        name=folder.resolve().name,
+        setup=setup,
+        imported=_one(coverage / "import.json", ImportFigures),
+        split=_one(coverage / "split.json", SplitFigures),
+        lengths=_one(coverage / "lengths.json", LengthFigures),
+        references={name: _sources(pairs) for name, pairs in splits.items() if pairs},
+        base=_answers(folder / "base"),
+        cycles=tuple(_cycle(path) for path in _cycle_folders(folder)),
+        final=_answers(folder / "final"),
+        verdict=_one(folder / "verdict.json", Verdict),
+        spend=spend,
+    )
+    return _with_samples(evidence, folder, splits["test"])
+
+
+def _with_samples(evidence: Evidence, folder: Path, test: tuple[Pair, ...]) -> Evidence:
+    if evidence.best is None:
+        return evidence
+    cycle = evidence.best.cycle
+    path = folder / "cycles" / f"{cycle:03d}"
+    samples = extremes(
+        cycle,
+        _all(path / "responses.jsonl", Response),
+        _all(path / "judgements.jsonl", Judgement),
+        {pair.id: pair for pair in test},
+    )
+    return replace(evidence, samples=samples)
+
+
+def _cycle_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / "cycles").glob("*") if path.name.isdigit())
+
+
+def _cycle(path: Path) -> CycleEvidence:
+    dropped = _all(path / "dropped.jsonl", Dropped)
+    return CycleEvidence(
+        cycle=int(path.name),
+        answers=_answers(path),
+        training=_one(path / "training.json", TrainingFigures),
+        verdict=_one(path / "verdict.json", Verdict),
+        synthesis=_one(path / "synthesis.json", SynthesisFigures),
+        curation=_one(path / "curation.json", CurationFigures),
+        dropped=dict(Counter((one.step, kind_of(one.reason)) for one in dropped)),
+    )
+
+
+def _answers(path: Path) -> Answers:
+    unscored = _all(path / "unscored.jsonl", Unscored)
+    return Answers(
+        scores=_one(path / "scores.json", Scores),
+        inference=_one(path / "inference.json", InferenceFigures),
+        unscored=dict(Counter(kind_of(one.reason) for one in unscored).most_common()),
+    )
+
+
+def kind_of(reason: str) -> str:
+    """A reason without its particulars, which rooms put last, in brackets: what can be counted."""
+    return reason.partition(" (")[0] if reason.endswith(")") else reason
+
+
+def _sources(pairs: tuple[Pair, ...]) -> dict[ReferenceSource, int]:
+    return dict(Counter(pair.reference_source for pair in pairs))
+
+
+def _one(path: Path, kind: type[Record]) -> Record | None:
+    return read_record(path, kind) if path.exists() else None
+
+
+def _all(path: Path, kind: type[Record]) -> tuple[Record, ...]:
+    """Every record of a file that may still be growing, or not be there yet."""
+    return read_records(path, kind, torn_tail=True) if path.exists() else ()

@@ -1,0 +1,83 @@
+"""How a number or a text is written in a report: the one place that decides it.
+
+One decimal for scores and percentages, commas between thousands, four decimals for dollars
+below one, and a dash for what the run does not know. A share always shows its denominator.
+"""
+
+from __future__ import annotations
+
+import re
+
+UNKNOWN = "—"
+
+_CONTROL = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"}
+_CONTROL[0x7F] = 0x2421
+_DIRECTION = {code: f"⟨U+{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_INVISIBLE = _CONTROL | _DIRECTION
+
+
+def decimal(value: float | None) -> str:
+    """A score, a percentage or a rate: ``1,203.4``."""
+    return UNKNOWN if value is None else f"{value:,.1f}"
+
+
+def count(value: int | None) -> str:
+    """A number of things: ``12,345``."""
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def of(some: int | None, whole: int | None) -> str:
+    """Some of a whole, where there is little room: ``96 of 128``."""
+    return count(some) if some is None or whole is None else f"{some:,} of {whole:,}"
+
+
+def part(some: int | None, whole: int | None) -> str:
+    """Some of a whole, with the share: ``96 of 128 (75.0 %)``."""
+    return of(some, whole) + (
+        f" ({100 * some / whole:.1f} %)" if some is not None and whole else ""
+    )
+
+
+def usd(value: float) -> str:
+    """Dollars: ``$0``, ``$0.0312``, ``$1,204.50``."""
+    if value == 0:
+        return "$0"
+    return f"${value:,.4f}" if abs(value) < 1 else f"${value:,.2f}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration: ``0.42 s``, ``58.3 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if value is None:
+        return UNKNOWN
+    if value < 10:
+        return f"{value:.2f} s"
+    if value < 99.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 pair``, ``2 pairs``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def visible(text: str) -> str:
+    """Text with its control and direction characters shown, so that none can disguise it."""
+    return text.replace("\r\n", "\n").translate(_INVISIBLE)
+
+
+def markdown_inline(text: str) -> str:
+    """Text that Markdown shows as it is, in a paragraph or in a table cell: one line, no markup."""
+    line = " ".join(visible(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]#|~!])", r"\\\1", line)
+
+
+def markdown_block(text: str) -> str:
+    """Text as a fenced block, the fence longer than any run of backticks inside."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{visible(text)}\n{fence}"

@@ -1,0 +1,188 @@
+"""How the run was done, and what its figures cannot say: facts and caveats in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llamaduo.records import METRICS, Metric
+from llamaduo.reporting.evidence import Evidence
+from llamaduo.reporting.formatting import count, decimal, part, plural, usd
+
+LEAKS_SHOWN = 5
+
+Fact = tuple[str, str]
+
+
+def method_facts(evidence: Evidence) -> tuple[Fact, ...]:
+    """(term, statement) pairs: models, split, sampling, judging, target, limits."""
+    return tuple((term, text) for term, text in _facts(evidence) if text)
+
+
+def _facts(evidence: Evidence) -> Iterator[Fact]:
+    setup = evidence.setup
+    task = f"{setup.task.kind}: {setup.task.topic}" if setup.task.topic else setup.task.kind
+    revision = f", revision {setup.local.revision}" if setup.local.revision else ""
+    yield "Task", task
+    yield "Local LLM", setup.local.model + revision
+    yield "Service LLM", setup.service.model
+    yield "Judges", ", ".join(setup.judges)
+    yield "Split", _split(evidence)
+    yield "Near-duplicates across the split", _leaks(evidence)
+    yield "Lengths", _lengths(evidence)
+    yield "References", _references(evidence)
+    yield "Responses per prompt (K)", _sampling(evidence)
+    yield "Judgements per response and judge (M)", count(setup.judging.judgements_per_response)
+    yield "Score thresholds (ζ)", ", ".join(str(zeta) for zeta in setup.judging.score_thresholds)
+    yield "Target (ε)", "; ".join(text for metric in METRICS for text in _target(evidence, metric))
+    yield "Limits", _limits(evidence)
+    yield "Shared frames that did not count in curation", _discounted(evidence)
+    yield "Written by", f"llamaduo {setup.llamaduo.version}" if setup.llamaduo.version else ""
+
+
+def _split(evidence: Evidence) -> str:
+    split = evidence.split
+    if split is None:
+        return ""
+    return (
+        f"{count(split.train)} train, {count(split.test)} test, {count(split.final)} final, in"
+        f" {plural(split.clusters, 'cluster')} of near-duplicate prompts; sha256 {split.sha256}"
+    )
+
+
+def _leaks(evidence: Evidence) -> str:
+    if evidence.split is None:
+        return ""
+    leaks = evidence.split.leaks
+    if not leaks:
+        return "none"
+    shown = ", ".join(f"{train} ~ {held}" for train, held in leaks[:LEAKS_SHOWN])
+    more = f" and {count(len(leaks) - LEAKS_SHOWN)} more" if len(leaks) > LEAKS_SHOWN else ""
+    return f"{plural(len(leaks), 'pair')} (train ~ held out): {shown}{more}"
+
+
+def _lengths(evidence: Evidence) -> str:
+    lengths = evidence.lengths
+    if lengths is None:
+        return ""
+    return (
+        f"{part(lengths.fits, lengths.pairs)} pairs fit the window of {count(lengths.window)}"
+        f" tokens; the longest prompt has {count(lengths.longest_prompt)}, the longest response"
+        f" {count(lengths.longest_response)}"
+    )
+
+
+def _references(evidence: Evidence) -> str:
+    return "; ".join(
+        f"{split}: " + ", ".join(f"{count(number)} {source}" for source, number in sources.items())
+        for split, sources in evidence.references.items()
+    )
+
+
+def _sampling(evidence: Evidence) -> str:
+    facts = evidence.setup.inference
+    parts = [
+        "" if facts.responses_per_prompt is None else count(facts.responses_per_prompt),
+        "" if facts.temperature is None else f"temperature {facts.temperature:g}",
+        "" if facts.top_p is None else f"top-p {facts.top_p:g}",
+    ]
+    return ", ".join(text for text in parts if text)
+
+
+def _target(evidence: Evidence, metric: Metric) -> Iterator[str]:
+    target = evidence.setup.target_of(metric)
+    if target.mean_score is not None:
+        yield f"mean {metric} ≥ {decimal(target.mean_score)}"
+    for zeta, share in sorted(target.coverage_percentage.items()):
+        yield f"{metric} ≥ {zeta} for {decimal(share)} % of responses"
+
+
+def _limits(evidence: Evidence) -> str:
+    limits = evidence.setup.limits
+    parts = [
+        f"at most {plural(limits.cycles, 'cycle')}" if limits.cycles else "",
+        f"stops after {plural(limits.patience, 'cycle')} without a gain of"
+        f" {decimal(limits.min_gain)}"
+        if limits.patience
+        else "",
+        "" if limits.budget_usd is None else f"never more than {usd(limits.budget_usd)}",
+    ]
+    return ", ".join(text for text in parts if text)
+
+
+def _discounted(evidence: Evidence) -> str:
+    frames = [f for cycle in evidence.cycles if cycle.curation for f in cycle.curation.discounted]
+    return "; ".join(f"“{frame}”" for frame in dict.fromkeys(frames))
+
+
+# --- caveats --------------------------------------------------------------------------------
+
+
+def caveats(evidence: Evidence) -> tuple[str, ...]:
+    """What a careful reader would object to, said by the report itself."""
+    found = (
+        _service_references(evidence),
+        _selection(evidence),
+        _size(evidence),
+        _related_judge(evidence),
+        _WORD,
+    )
+    return tuple(text for text in found if text)
+
+
+_WORD = (
+    "“Precision” is the paper’s word for how well a response answers its prompt; it is not the"
+    " measure of information retrieval."
+)
+
+
+def _service_references(evidence: Evidence) -> str:
+    held_out = [evidence.references.get(split, {}) for split in ("test", "final")]
+    own = sum(sources.get("service", 0) for sources in held_out)
+    whole = sum(sum(sources.values()) for sources in held_out)
+    if not own:
+        return ""
+    return (
+        f"{part(own, whole)} references that responses are judged against are the service LLM’s own"
+        " replies: there, similarity measures agreement with it, not quality."
+    )
+
+
+def _selection(evidence: Evidence) -> str:
+    if evidence.split is None:
+        return ""
+    if not evidence.split.final:
+        return (
+            "No final split: the test split was selected on. Every cycle was judged on it and the"
+            " best one chosen by it, so its score is somewhat flattering. Set"
+            " coverage.final_fraction to have some pairs judged once, after the loop."
+        )
+    if evidence.final.scores is None:
+        return (
+            f"The final split of {plural(evidence.split.final, 'pair')} has not been judged; it is"
+            " judged once, after the loop."
+        )
+    return (
+        "The final split was judged once, after the loop, and no choice was made by it: trust its"
+        " scores before the test split’s."
+    )
+
+
+def _size(evidence: Evidence) -> str:
+    best = evidence.best.answers.scores if evidence.best else None
+    if best is None:
+        return ""
+    return (
+        f"Scores rest on {plural(best.prompts, 'prompt')}, and more judgements of the same"
+        " responses do not make up for few prompts. No interval is computed yet; as a guide, a"
+        " mean over 16 prompts is good to about ± 11 points, over 200 to about ± 3."
+    )
+
+
+def _related_judge(evidence: Evidence) -> str:
+    if evidence.rehearsed or evidence.setup.service.model not in evidence.setup.judges:
+        return ""
+    return (
+        f"{evidence.setup.service.model} both wrote the synthetic pairs and judged the responses;"
+        " a judge that is related to the generator tends to be lenient. Set judging.judges to a"
+        " model of another family."
+    )

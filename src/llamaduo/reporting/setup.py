@@ -1,0 +1,126 @@
+"""What a run was asked to do: the facts of its ``run.yaml`` that a report prints.
+
+The configuration itself belongs to a layer above; here it is read back as plain YAML, and what
+an older or newer version wrote besides is left alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from llamaduo.errors import RunError
+from llamaduo.records import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """What the run was about."""
+
+    kind: str = "free"
+    topic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A service LLM, a judge or the local LLM, by name."""
+
+    model: str = ""
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingFacts:
+    """Who judged: no judges means the service LLM itself. M and ζ are None and empty if unknown."""
+
+    judges: tuple[ModelFacts, ...] = ()
+    judgements_per_response: int | None = None
+    score_thresholds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceFacts:
+    """How the local LLM answered: K and the sampling."""
+
+    responses_per_prompt: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """ε for one metric: a mean score, and a percentage for each ζ."""
+
+    mean_score: float | None = None
+    coverage_percentage: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFacts:
+    """When the loop had to stop."""
+
+    cycles: int | None = None
+    patience: int | None = None
+    min_gain: float | None = None
+    budget_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OriginFacts:
+    """The ``llamaduo`` key: who wrote the run, and whether the service LLM was a program."""
+
+    version: str = ""
+    format: int | str | None = None
+    rehearsed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The facts of ``run.yaml``."""
+
+    task: TaskFacts = TaskFacts()
+    service: ModelFacts = ModelFacts()
+    local: ModelFacts = ModelFacts()
+    judging: JudgingFacts = JudgingFacts()
+    inference: InferenceFacts = InferenceFacts()
+    target: dict[Metric, TargetFacts] = field(default_factory=dict)
+    limits: LimitFacts = LimitFacts()
+    llamaduo: OriginFacts = OriginFacts()
+
+    def target_of(self, metric: Metric) -> TargetFacts:
+        return self.target.get(metric, TargetFacts())
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The judges' models; the service LLM's own if none was named."""
+        return tuple(judge.model for judge in self.judging.judges) or (self.service.model,)
+
+
+def read_setup(path: Path) -> Setup:
+    """Read ``run.yaml``.
+
+    Raises:
+        RunError: it is missing, not YAML, or not a run's configuration.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return _SETUP.validate_python(content)
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{path} is missing, so {path.parent} is not a run.",
+            hint="Name a folder that llamaduo run wrote, as in runs/NAME.",
+        ) from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is not YAML: {error}.", hint=_RESTORE) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"]) or "the file"
+        raise RunError(f"{path}, {place}: {first['msg']}.", hint=_RESTORE) from error
+
+
+_SETUP = TypeAdapter(Setup)
+_RESTORE = "The file was changed or damaged; restore it, or start a new run with --name."

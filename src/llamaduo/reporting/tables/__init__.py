@@ -1,0 +1,22 @@
+"""Evidence as tables: pure functions, every cell already written as text.
+
+A terminal, a Markdown file and an HTML page show the same tables. No share is printed without
+its denominator, and what the run does not know is a dash.
+"""
+
+from llamaduo.reporting.tables.counts import stage_counts
+from llamaduo.reporting.tables.effort import spend, timings
+from llamaduo.reporting.tables.losses import drops_by_reason
+from llamaduo.reporting.tables.scores import scores_by_cycle
+from llamaduo.reporting.tables.table import Column, Row, Table
+
+__all__ = [
+    "Column",
+    "Row",
+    "Table",
+    "drops_by_reason",
+    "scores_by_cycle",
+    "spend",
+    "stage_counts",
+    "timings",
+]

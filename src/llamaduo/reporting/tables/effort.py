@@ -1,0 +1,118 @@
+"""What the run took: money by stage, and time by cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llamaduo.reporting.evidence import Answers, CycleEvidence, Evidence
+from llamaduo.reporting.formatting import UNKNOWN, count, decimal, seconds, usd
+from llamaduo.reporting.tables.table import Column, Row, Table
+from llamaduo.service.ledger import SpendRow
+
+
+def spend(evidence: Evidence) -> Table:
+    """Paid calls by stage and model, with the total."""
+    columns = (
+        Column("Stage", numeric=False),
+        Column("Model", numeric=False),
+        Column("answered", group="Calls"),
+        Column("in doubt", group="Calls"),
+        Column("failed", group="Calls"),
+        Column("in", group="Tokens"),
+        Column("out", group="Tokens"),
+        Column("USD"),
+    )
+    known = evidence.rehearsed or all(row.priced for row in evidence.spend)
+    rows = [_spend_row(row, row.priced or evidence.rehearsed) for row in evidence.spend]
+    if rows:
+        rows.append(_spend_total(evidence.spend, known))
+    emphasis = frozenset({len(rows) - 1}) if rows else frozenset()
+    return Table("Calls, tokens and dollars", columns, tuple(rows), _spend_note(evidence), emphasis)
+
+
+def _spend_row(row: SpendRow, known: bool) -> Row:
+    return (
+        row.stage,
+        row.model,
+        count(row.answered),
+        count(row.in_doubt),
+        count(row.failed),
+        count(row.input_tokens),
+        count(row.output_tokens),
+        usd(row.usd) if known else UNKNOWN,
+    )
+
+
+def _spend_total(rows: Sequence[SpendRow], known: bool) -> Row:
+    total = usd(sum(row.usd for row in rows))
+    return (
+        "Total",
+        "",
+        count(sum(row.answered for row in rows)),
+        count(sum(row.in_doubt for row in rows)),
+        count(sum(row.failed for row in rows)),
+        count(sum(row.input_tokens for row in rows)),
+        count(sum(row.output_tokens for row in rows)),
+        total if known else f"at least {total}",
+    )
+
+
+def _spend_note(evidence: Evidence) -> str:
+    notes = []
+    if not evidence.spend:
+        notes.append("No call to a service LLM is on record.")
+    if evidence.rehearsed:
+        notes.append("Free: this was a rehearsal, and its service LLM is a program.")
+    elif any(not row.priced for row in evidence.spend):
+        notes.append("A dash: no price is known for that model; set service.price.")
+    if any(row.in_doubt for row in evidence.spend):
+        notes.append("In doubt: sent, but no answer arrived; it may be billed and is in no sum.")
+    return " ".join(notes)
+
+
+def timings(evidence: Evidence) -> Table:
+    """What fine-tuning and inference measured."""
+    columns = (
+        Column("Set", numeric=False),
+        Column("time", group="Fine-tuning"),
+        Column("tokens/s", group="Fine-tuning"),
+        Column("loss, first → last", group="Fine-tuning"),
+        Column("time", group="Inference"),
+        Column("tokens/s", group="Inference"),
+        Column("p50", group="Inference"),
+        Column("p95", group="Inference"),
+    )
+    rows = tuple(
+        (one.name, *_training_times(one.cycle), *_inference_times(one.answers))
+        for one in evidence.sets()
+    )
+    return Table("Speed", columns, rows, _SPEED_NOTE if rows else "Nothing was measured yet.")
+
+
+_SPEED_NOTE = (
+    "Fine-tuning counts prompt and response tokens over all epochs; its loss is the mean"
+    " cross-entropy of a response token, in nats. Inference counts new tokens; p50 and p95 are"
+    " the time of the batch that a response was made in."
+)
+
+
+def _training_times(cycle: CycleEvidence | None) -> Row:
+    training = cycle.training if cycle else None
+    if training is None:
+        return (UNKNOWN,) * 3
+    speed = training.tokens / training.seconds if training.seconds else None
+    loss = f"{training.first_loss:.2f} → {training.last_loss:.2f}"
+    return seconds(training.seconds), decimal(speed), loss
+
+
+def _inference_times(answers: Answers) -> Row:
+    figures = answers.inference
+    if figures is None:
+        return (UNKNOWN,) * 4
+    speed = figures.tokens_per_second if figures.seconds else None
+    return (
+        seconds(figures.seconds),
+        decimal(speed),
+        seconds(figures.p50_seconds),
+        seconds(figures.p95_seconds),
+    )

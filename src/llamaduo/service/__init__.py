@@ -1,0 +1,1 @@
+"""The service LLM: client, ledger of paid calls, retries, prices, strict reply parsing."""

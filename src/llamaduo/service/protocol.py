@@ -1,0 +1,28 @@
+"""The seam behind which every service LLM looks alike."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from llamaduo.records import Question, Reply
+
+
+class ServiceLLM(Protocol):
+    """A paid model that answers one question at a time; callers bound how many at once."""
+
+    @property
+    def name(self) -> str:
+        """The configured model, as in ``openai-chat:gpt-4o``."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many questions may be in flight at once."""
+
+    async def ask(self, question: Question) -> Reply:
+        """Answer from the ledger if it was answered before, else ask, record and return.
+
+        Raises:
+            ServiceRefused: asking again will not help (key, quota, unknown model).
+            ServiceUnavailable: no answer before the deadline.
+            BudgetExceeded: the call could overshoot the budget, and was not sent.
+        """

@@ -1,0 +1,196 @@
+"""A SQLite journal that one process owns: one writer thread, group commit, nothing lost.
+
+A statement's future resolves after the commit that holds it has reached the disk (WAL with
+``synchronous=FULL``). Statements that wait while a commit is under way share the next one, so
+many callers pay for one fsync. The journal knows nothing of what its tables mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from llamaduo.errors import RunError, RunIncompatible, RunLocked
+from llamaduo.storage.atomic import sync_folder
+
+Row = tuple[Any, ...]
+
+_BUSY_SECONDS = 0.25  # the run directory's lock keeps others out, so waiting longer is in vain
+_LARGEST_GROUP = 256
+_REFUSED_ALONE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, OverflowError)
+"""What one statement may raise without spoiling the transaction of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    sql: str
+    parameters: Sequence[Any]
+    rows: Future[list[Row]] = field(default_factory=Future)
+
+
+class Journal:
+    """An open journal file. Close it, or use it as a context manager."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._queue: SimpleQueue[_Statement | None] = SimpleQueue()
+        self._closed = False
+        self._writer = threading.Thread(target=self._write, name=f"journal {path.name}")
+        self._writer.daemon = True  # a journal left open must not keep the process alive
+        self._writer.start()
+
+    @classmethod
+    def open(cls, path: Path, schema: Sequence[str]) -> Journal:
+        """Open or create ``path`` and bring it to ``schema``, whose nth script leads to version n.
+
+        Raises:
+            RunLocked: another process is writing to it.
+            RunIncompatible: a newer llamaduo wrote it.
+            RunError: it is not a journal, or cannot be opened.
+        """
+        try:
+            connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise _explained(path, error) from error
+        try:
+            _prepare(path, connection, schema)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise _explained(path, error) from error
+            raise
+        sync_folder(path.parent)
+        return cls(path, connection)
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Future[list[Row]]:
+        """Run one statement; the future holds its rows once its commit is durable.
+
+        The future raises RunError when the disk is full or the file cannot be written.
+        """
+        if self._closed:
+            raise RuntimeError(f"{self.path} is closed")
+        statement = _Statement(sql, parameters)
+        self._queue.put(statement)
+        return statement.rows
+
+    def close(self) -> None:
+        """Commit what waits, then close the file."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._writer.join()
+            self._connection.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- the writer thread ----------------------------------------------------------------
+
+    def _write(self) -> None:
+        last = False
+        while not last:
+            group, last = self._next_group()
+            self._commit([s for s in group if s.rows.set_running_or_notify_cancel()])
+
+    def _next_group(self) -> tuple[list[_Statement], bool]:
+        """Everything that waits now, and whether the journal closes after it."""
+        group: list[_Statement] = []
+        statement = self._queue.get()
+        while statement is not None:
+            group.append(statement)
+            try:
+                if len(group) == _LARGEST_GROUP:
+                    return group, False
+                statement = self._queue.get_nowait()
+            except Empty:
+                return group, False
+        return group, True
+
+    def _commit(self, group: list[_Statement]) -> None:
+        try:
+            self._connection.execute("BEGIN")
+            outcomes = [self._run(statement) for statement in group]
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            outcomes = [_explained(self.path, error)] * len(group)
+        for statement, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                statement.rows.set_exception(outcome)
+            else:
+                statement.rows.set_result(outcome)
+
+    def _run(self, statement: _Statement) -> list[Row] | Exception:
+        try:
+            return self._connection.execute(statement.sql, statement.parameters).fetchall()
+        except _REFUSED_ALONE as error:
+            return error
+
+
+def read_rows(path: Path, sql: str) -> list[Row]:
+    """The rows of one query over a journal that another process may be writing to.
+
+    Raises:
+        RunError: the file is missing or is not a journal.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql).fetchall()
+    except sqlite3.Error as error:
+        raise _explained(path, error) from error
+
+
+def _prepare(path: Path, connection: sqlite3.Connection, schema: Sequence[str]) -> None:
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    if mode != "wal":
+        raise RunError(
+            f"{path}: this file system cannot hold a write-ahead log (journal mode {mode}).",
+            hint="Put the run on a local disk.",
+        )
+    connection.execute("PRAGMA synchronous=FULL")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(schema):
+        raise RunIncompatible(
+            f"{path} has schema {version}; this llamaduo knows up to {len(schema)}.",
+            hint="Use the llamaduo that wrote it, or start a new run with --name.",
+        )
+    for number, script in enumerate(schema[version:], start=version + 1):
+        connection.executescript(f"BEGIN; {script}; PRAGMA user_version={number}; COMMIT")
+
+
+def _explained(path: Path, error: sqlite3.Error) -> RunError:
+    """The same failure in words that say which file and what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return RunLocked(
+            f"{path} is in use by another process.",
+            hint="Wait until the other llamaduo has ended, then run again.",
+        )
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return RunError(
+            f"{path} is not a journal of llamaduo, or is damaged: {error}.",
+            hint="Restore the file from a copy, or start a new run with --name.",
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return RunError(
+            f"{path} cannot grow: the disk is full.",
+            hint="Free some space, then run again to resume; what was answered is kept.",
+        )
+    return RunError(
+        f"{path} cannot be used: {error}.",
+        hint="Check that its folder exists and can be written, then run again.",
+    )

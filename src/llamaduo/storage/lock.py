@@ -1,0 +1,35 @@
+"""One process at a time in a run directory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from llamaduo.errors import RunLocked
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Own ``folder`` until the block ends. The kernel frees the lock of a killed process.
+
+    Raises:
+        RunLocked: another process owns it; the message names that process.
+    """
+    path = folder / ".lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise RunLocked(
+                f"{folder} is in use by another process (id {owner}).",
+                hint="Wait until it ends, or start a run of its own with --name.",
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,1 @@
+"""More pairs like the train split, written by the service LLM."""

@@ -1,0 +1,1 @@
+"""What a task is: settings, prompt templates, words, and the measures that cost nothing."""

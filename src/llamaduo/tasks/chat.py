@@ -1,0 +1,85 @@
+"""A pair as tokens, in the model's own chat template: the one rendering for training and inference.
+
+Prompt and response are tokenized apart and joined, so the context that a response is trained
+on is, token for token, the one that it is generated from. Nothing here imports transformers:
+the tokenizer comes from the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from llamaduo.errors import ModelError
+from llamaduo.records import Message
+
+
+class ChatTokenizer(Protocol):
+    """What this module needs of a transformers tokenizer."""
+
+    def apply_chat_template(self, conversation: Any, **options: Any) -> Any: ...
+
+    def __call__(self, text: str, **options: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPair:
+    """The token ids of a pair. ``response`` includes the end of the turn."""
+
+    prompt: tuple[int, ...]
+    response: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.response)
+
+
+def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> tuple[int, ...]:
+    """The prompt's token ids, up to where the assistant's turn begins.
+
+    Raises:
+        ModelError: the chat template refuses these messages.
+    """
+    return _ids(tokenizer, _render(tokenizer, messages))
+
+
+def encode_pair(
+    tokenizer: ChatTokenizer, messages: Sequence[Message], response: str
+) -> EncodedPair:
+    """The token ids of a prompt and its response.
+
+    Raises:
+        ModelError: the chat template refuses these messages, or renders a prompt differently
+            once it has been answered, so that no response could be trained in its context.
+    """
+    prompt = _render(tokenizer, messages)
+    whole = _render(tokenizer, (*messages, Message("assistant", response)), answered=True)
+    if not whole.startswith(prompt):
+        raise ModelError(
+            "The model's chat template renders a prompt differently once it has been answered.",
+            hint="Use a model, or a chat_template.jinja, that leaves earlier turns as they are.",
+        )
+    return EncodedPair(_ids(tokenizer, prompt), _ids(tokenizer, whole[len(prompt) :]))
+
+
+def _render(
+    tokenizer: ChatTokenizer, messages: Sequence[Message], *, answered: bool = False
+) -> str:
+    from jinja2 import TemplateError
+
+    chat = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        return str(
+            tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=not answered)
+        )
+    except TemplateError as error:
+        roles = ", ".join(message.role for message in messages)
+        raise ModelError(
+            f"The model's chat template refuses messages from {roles}: {error}.",
+            hint="Use a model whose template takes these roles, or take them out of the data.",
+        ) from error
+
+
+def _ids(tokenizer: ChatTokenizer, text: str) -> tuple[int, ...]:
+    # The template has written the special tokens already.
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])

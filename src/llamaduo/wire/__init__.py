@@ -1,0 +1,1 @@
+"""The shapes of HTTP APIs, shared by whoever serves or answers them."""

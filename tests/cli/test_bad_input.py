@@ -1,0 +1,151 @@
+"""What goes wrong before anything runs: one clear message, the right exit code, nothing left."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llamaduo.cli.app import main
+
+PAIRS = [
+    {"instruction": f"Say the number {n} in words, please.", "response": f"n{n}"} for n in range(40)
+]
+
+
+def llamaduo(*arguments: str) -> int:
+    """Run the command in this process; its exit code."""
+    sys.argv = ["llamaduo", *arguments]
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+def write(data: str, extra: str = "") -> None:
+    Path("pairs.jsonl").write_text(data, encoding="utf-8")
+    Path("llamaduo.yaml").write_text(f"coverage: {{data: pairs.jsonl}}\n{extra}", encoding="utf-8")
+
+
+def lines(rows: list[dict[str, str]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("", "pairs.jsonl"),
+        (lines(PAIRS[:1]), "1 pair"),
+        (lines(PAIRS[:3]) + "not json\n", "pairs.jsonl:4"),
+        (lines([{"prompt": "a", "completion": ""}] * 2), "empty response"),
+        (lines([{"question": "a", "reply": "b"}]), "question"),
+    ],
+)
+def test_data_that_cannot_be_used(data: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write(data)
+    code = llamaduo("coverage", "import")
+    code = llamaduo("coverage", "split") if code == 0 else code
+    assert code == 2
+    shown = capsys.readouterr().err
+    assert says in shown
+    assert "Error:" in shown
+    assert "Next:" in shown
+    assert "Traceback" not in shown
+
+
+def test_no_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert llamaduo("run") == 2
+    assert "llamaduo init" in capsys.readouterr().err
+
+
+def test_every_problem_of_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    write(lines(PAIRS), "finetunning: {}\njudging: {judgements_per_response: 0}\n")
+    assert llamaduo("run") == 2
+    shown = capsys.readouterr().err
+    assert "llamaduo.yaml, line 2: unknown key finetunning" in shown
+    assert "Did you mean finetuning?" in shown
+    assert "llamaduo.yaml, line 3: judging.judgements_per_response" in shown
+
+
+def test_a_missing_key_is_named_before_anything_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write(lines(PAIRS), "limits: {budget_usd: 1}\n")
+    assert llamaduo("run") == 2
+    assert "OPENAI_API_KEY" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_money_is_not_spent_from_a_pipe_without_leave(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    write(lines(PAIRS))
+    with Path("/dev/null").open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert llamaduo("run") == 2
+    shown = capsys.readouterr().err
+    assert "together $" in shown
+    assert "--yes" in shown
+    assert "canary" not in shown
+    assert not Path("runs").exists()
+
+
+def test_a_stage_out_of_turn_names_the_next_one(capsys: pytest.CaptureFixture[str]) -> None:
+    write(lines(PAIRS))
+    assert llamaduo("finetune") == 2
+    assert "is import" in capsys.readouterr().err
+    assert llamaduo("coverage", "import", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["done"] == ["import"]
+    assert shown["next"] == "split"
+
+
+def test_a_changed_configuration_is_another_run(capsys: pytest.CaptureFixture[str]) -> None:
+    write(lines(PAIRS))
+    assert llamaduo("coverage", "import") == 0
+    assert llamaduo("coverage", "split", "--set", "coverage.train_fraction=0.5") == 1
+    shown = capsys.readouterr().err
+    assert "coverage.train_fraction: the run has 0.8, the configuration 0.5" in shown
+    assert "--name" in shown
+
+
+def test_status_without_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    write(lines(PAIRS))
+    assert llamaduo("status") == 2
+    assert "no run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", [0, 3000, 30_000])
+def test_a_full_disk_leaves_a_run_that_goes_on(limit: int) -> None:
+    """A limit on file sizes stands in for a full disk: both fail inside write()."""
+    write(lines([row | {"note": "x" * 1000} for row in PAIRS]))
+    command = [sys.executable, "-m", "llamaduo", "coverage", "import"]
+    full = subprocess.run(
+        command,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert full.returncode == 1, full.stderr
+    assert "Error:" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_place_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    write(lines(PAIRS))
+    Path("runs").write_text("in the way")
+    assert llamaduo("coverage", "import") == 1
+    assert "runs" in capsys.readouterr().err

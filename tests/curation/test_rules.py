@@ -1,0 +1,179 @@
+"""Step 2: each rule by what breaks it, and by what looks alike and does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llamaduo.curation.settings import CurationSettings
+from llamaduo.errors import ConfigError
+from llamaduo.records import Pair
+from llamaduo.tasks.settings import TaskSettings
+from tests.curation.making import curated, pair
+
+TRAIN = [
+    pair("Where is the river Ebro?", "In Spain."),
+    pair("Who painted the ceiling of the Sistine chapel?", "Michelangelo."),
+]
+ASK = "What grows in the polders of the north?"
+
+
+def reason(
+    broken: Pair,
+    train: list[Pair] = TRAIN,
+    task: TaskSettings | None = None,
+    **limits: int,
+) -> str | None:
+    """The reason of the quality rule that ``broken`` breaks, if any."""
+    result = curated([broken], train, settings=CurationSettings(**limits), task=task)
+    drops = [drop for drop in result.dropped if drop.step == "quality rules"]
+    return drops[0].reason if drops else None
+
+
+@pytest.mark.parametrize(
+    ("instruction", "response", "expected"),
+    [
+        ("  \n", "Tulips.", "the instruction is empty"),
+        (ASK, " ", "the response is empty"),
+        (ASK, ASK.upper() + "\n", "the response repeats the instruction"),
+        (ASK, "As an AI language model, I do not garden.", "the response refuses, or speaks"),
+        (ASK, "I’m an AI, so I would not know.", "the response refuses, or speaks"),
+        (ASK, "I'm sorry, but I can't help with that.", "the response refuses, or speaks"),
+        (ASK, "Unfortunately, I am unable to provide this.", "the response refuses, or speaks"),
+        (ASK, "Dear [NAME], tulips.", "a placeholder was left in the response (as in [PLACE"),
+        (ASK, "Sincerely, [Your Name]", "a placeholder was left in the response"),
+        ("Ask about {{ topic }} now", "Tulips.", "a placeholder was left in the instruction"),
+        (ASK, "$instruction", "a placeholder was left in the response (as in $placeholder)"),
+        (ASK, "Dear <insert name>, tulips.", "a placeholder was left in the response"),
+        (ASK, " ...\n…", "a placeholder was left in the response (as in ...)"),
+        (ASK, "```python\nprint(1)\n", "a code fence in the response is not closed"),
+        (ASK, "and then it rains " * 5, "the response repeats itself over and over"),
+        (ASK, "ha" * 60, "the response repeats itself over and over"),
+        (ASK, "В польдерах растут тюльпаны", "the response is in a script that no train pair"),
+        ("圩田里长什么?", "Tulips.", "the instruction is in a script that no train pair"),
+        (ASK, "See https://flowers.example/tulips", "the response has a web address"),
+        (ASK, "Use AKIAIOSFODNN7EXAMPLE for it.", "the response has what looks like a key"),
+    ],
+)
+def test_a_broken_pair_is_dropped_with_its_reason(
+    instruction: str, response: str, expected: str
+) -> None:
+    found = reason(pair(instruction, response))
+    assert found is not None
+    assert found.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "+",
+        "As an AI engineer I would plant tulips.",
+        "I can't say that tulips bore me.",
+        "She is sorry that he cannot help.",
+        "[Y]ou will find tulips [1] and [more](below).",
+        "It costs $20 in cash.",
+        "Tulips... and rain.",
+        "```python\nprint(1)\n```",
+        "````\n```\n````",
+        "no no no no, tulips",
+        "one two three four " * 3,
+        "About 5 μm of silt, as the Greek letter says.",
+        "Twenty www of them",
+    ],
+)
+def test_what_only_looks_broken_is_kept(response: str) -> None:
+    assert reason(pair(ASK, response)) is None
+
+
+@pytest.mark.parametrize(
+    "habit",
+    [
+        "I'm sorry, but I can't help with that.",
+        "Dear [NAME], tulips.",
+        "Hello {{name}}",
+        "В польдерах растут тюльпаны",
+        "See https://flowers.example/tulips",
+        "0 1 " * 30,
+    ],
+)
+def test_what_some_train_response_does_is_allowed(habit: str) -> None:
+    assert reason(pair(ASK, habit)) is not None
+    assert reason(pair(ASK, habit), [*TRAIN, pair("Reply as we do", habit)]) is None
+
+
+def test_in_a_coding_task_braces_and_brackets_are_syntax() -> None:
+    vue = pair("Show a loop in Vue", "<li>{{ item }}</li> logs [INFO]")
+    assert reason(vue) is not None
+    assert reason(vue, task=TaskSettings(kind="coding")) is None
+
+
+def test_the_limits_of_length_are_the_settings() -> None:
+    three = pair(ASK, "tulips and rain")
+    assert reason(three, min_response_words=3, max_response_words=3) is None
+    short = reason(three, min_response_words=4)
+    assert short == "the response is too short (3 words, at least 4)"
+    long = reason(three, max_response_words=2)
+    assert long == "the response is too long (3 words, at most 2)"
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"plant": {"type": "string"}},
+    "required": ["plant"],
+}
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        ('{"plant": "tulip"}', None),
+        ('{"plant": "tulip"', "the response is not JSON"),
+        ('{"plant": NaN}', "the response is not JSON"),
+        ("[" * 100_000, "the response is not JSON"),
+        ('{"plant": 3}', "the response does not satisfy the JSON Schema ($.plant"),
+        ("{}", "the response does not satisfy the JSON Schema"),
+    ],
+)
+def test_a_response_must_satisfy_the_tasks_schema(response: str, expected: str | None) -> None:
+    found = reason(pair(ASK, response), task=TaskSettings(json_schema=SCHEMA))
+    assert bool(found) == bool(expected)
+    assert (found or "").startswith(expected or "")
+
+
+def test_a_schema_elsewhere_is_not_fetched() -> None:
+    task = TaskSettings(json_schema={"$ref": "https://schemas.example/plant.json"})
+    found = reason(pair(ASK, '{"plant": "tulip"}'), task=task)
+    assert (found or "").startswith("the JSON Schema refers to another document")
+
+
+def test_a_schema_that_is_none_is_a_problem_of_the_configuration() -> None:
+    with pytest.raises(ConfigError, match=r"task\.json_schema: not a JSON Schema"):
+        reason(pair(ASK), task=TaskSettings(json_schema={"type": "plant"}))
+
+
+def test_a_label_must_be_one_of_the_tasks() -> None:
+    task = TaskSettings(kind="classification", labels=("praise", "complaint"))
+    assert reason(pair(ASK, " praise\n"), task=task) is None
+    found = reason(pair(ASK, "Praise!"), task=task)
+    assert found == "the response is not one of the task's labels (Praise!)"
+
+
+def labelled(*responses: str) -> list[Pair]:
+    return [pair(f"Message number {i} says thing {i}", r) for i, r in enumerate(responses)]
+
+
+def test_a_closed_set_of_labels_is_learnt_from_the_train_split() -> None:
+    task = TaskSettings(kind="classification")
+    closed = labelled(*["praise", "complaint"] * 3)
+    assert reason(pair(ASK, "praise"), closed, task) is None
+    assert reason(pair(ASK, "question"), closed, task) is not None
+    assert reason(pair(ASK, "question"), closed) is None, "only for classification"
+
+
+def test_labels_seen_rarely_or_too_many_are_no_closed_set() -> None:
+    task = TaskSettings(kind="classification")
+    rare = labelled(*["praise"] * 9, "complaint", "complaint")
+    many = labelled(*[f"label {i}" for i in range(51)] * 3)
+    assert reason(pair(ASK, "question"), rare, task) is None
+    assert reason(pair(ASK, "question"), many, task) is None

@@ -1,0 +1,219 @@
+"""The verdict: when a run has passed, when it goes on, and why it stops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llamaduo.evaluation.settings import LimitSettings, MetricTarget, TargetSettings
+from llamaduo.evaluation.verdict import best_cycle, reach_verdict, shortfalls, standing
+from llamaduo.records import Scores, Verdict
+from tests.evaluation.made import scores
+
+TARGET = TargetSettings(precision=MetricTarget(mean_score=85.0))
+LIMITS = LimitSettings(cycles=10, patience=2, min_gain=1.0)
+
+
+def reach(*means: float | None, limits: LimitSettings = LIMITS) -> Verdict:
+    return reach_verdict(
+        [scores(value) for value in means], TARGET, limits, reference_sources=("human",)
+    )
+
+
+# --- against the target ---------------------------------------------------------------------
+
+
+def test_a_shortfall_names_the_metric_and_both_numbers() -> None:
+    assert shortfalls(scores(71.34), TARGET) == ("precision mean score 71.3 is below 85",)
+
+
+def test_a_value_that_equals_the_target_meets_it() -> None:
+    assert shortfalls(scores(85.0), TARGET) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(84.96, "84.96"), (84.99996, "84.99996"), (84.9, "84.9"), (0.0, "0.0")]
+)
+def test_a_near_miss_never_rounds_to_the_target(value: float, shown: str) -> None:
+    assert shortfalls(scores(value), TARGET) == (f"precision mean score {shown} is below 85",)
+
+
+def test_every_configured_target_must_be_met() -> None:
+    target = TargetSettings(
+        precision=MetricTarget(mean_score=80.0, coverage_percentage={70: 90.0, 50: 95.0}),
+        similarity=MetricTarget(mean_score=60.0),
+    )
+    assert shortfalls(scores(80.0, {50: 95.0, 70: 88.25}, similarity=55.0), target) == (
+        "similarity mean score 55.0 is below 60",
+        "precision coverage percentage (ζ = 70) 88.2 is below 90",
+    )
+
+
+def test_what_is_unknown_is_not_met() -> None:
+    target = TargetSettings(precision=MetricTarget(mean_score=80.0, coverage_percentage={60: 9.0}))
+    assert shortfalls(scores(None), target) == (
+        "precision mean score is unknown: nothing was scored; 80 is asked for",
+        "precision coverage percentage (ζ = 60) is unknown: nothing was scored; 9 is asked for",
+    )
+    [not_measured] = shortfalls(scores(90.0, {70: 90.0}), target)
+    assert "60 is not among judging.score_thresholds" in not_measured
+
+
+def test_standing_does_not_let_one_metric_make_up_for_another() -> None:
+    target = TargetSettings(
+        precision=MetricTarget(mean_score=80.0), similarity=MetricTarget(mean_score=60.0)
+    )
+    assert standing(scores(100.0, similarity=40.0), target) == 60.0  # (80 + 40) / 2
+    assert standing(scores(80.0, similarity=60.0), target) == 70.0
+    assert standing(scores(None, similarity=60.0), target) == 30.0
+
+
+# --- the loop's rules -----------------------------------------------------------------------
+
+
+def test_a_met_target_passes_whatever_the_limits_say() -> None:
+    got = reach_verdict(
+        [scores(40.0), scores(90.0)],
+        TARGET,
+        LimitSettings(cycles=2, patience=1, min_gain=100.0, budget_usd=1.0),
+        reference_sources=("service", "human", "service"),
+        spent_usd=1.0,
+        budget_exhausted=True,
+    )
+    assert (got.outcome, got.cycle, got.best_cycle, got.shortfalls) == ("passed", 1, 1, ())
+    assert got.reference_sources == ("human", "service")
+
+
+def test_a_missed_target_goes_on() -> None:
+    got = reach(40.0, 60.0)
+    assert (got.outcome, got.cycle, got.best_cycle) == ("continue", 1, 1)
+    assert got.shortfalls == ("precision mean score 60.0 is below 85",)
+
+
+def test_the_loop_stops_after_its_last_cycle() -> None:
+    limits = LimitSettings(cycles=2)
+    assert reach(40.0, limits=limits).outcome == "continue"
+    got = reach(60.0, 40.0, limits=limits)
+    assert (got.outcome, got.best_cycle) == ("stopped", 0)
+    assert "all 2 cycles have run (limits.cycles)" in got.reason
+
+
+def test_the_loop_stops_on_a_plateau() -> None:
+    assert reach(60.0, 60.5).outcome == "continue"  # patience is two cycles
+    got = reach(60.0, 60.5, 60.9)
+    assert got.outcome == "stopped"
+    assert "gained 0.9 points in the last 2 cycles, less than 1 (limits.min_gain)" in got.reason
+
+
+def test_a_gain_of_exactly_min_gain_is_a_gain() -> None:
+    assert reach(60.1, 60.5, 61.1).outcome == "continue"
+
+
+def test_a_fall_and_a_recovery_is_no_gain() -> None:
+    assert reach(60.0, 40.0, 60.0).outcome == "stopped"
+
+
+def test_the_loop_stops_when_the_budget_is_used_up() -> None:
+    got = reach_verdict(
+        [scores(40.0)],
+        TARGET,
+        LimitSettings(cycles=4, budget_usd=5.0),
+        reference_sources=("human",),
+        spent_usd=4.97,
+        budget_exhausted=True,
+    )
+    assert got.outcome == "stopped"
+    assert "the budget is used up, $4.97 of $5.00 spent (limits.budget_usd)" in got.reason
+
+
+def test_every_cause_to_stop_is_named() -> None:
+    got = reach(60.0, 60.0, 60.0, limits=LimitSettings(cycles=3, patience=2, min_gain=1.0))
+    assert "limits.cycles" in got.reason
+    assert "limits.min_gain" in got.reason
+
+
+def test_the_best_cycle_is_the_earliest_of_equals() -> None:
+    assert best_cycle([scores(50.0), scores(70.0), scores(70.0), scores(60.0)], TARGET) == 1
+    assert best_cycle([scores(50.0), scores(90.0), scores(99.0)], TARGET) == 1
+
+
+# --- for any history ------------------------------------------------------------------------
+
+values = st.none() | st.floats(0, 100)
+some_scores = st.builds(
+    scores, values, st.dictionaries(st.sampled_from([50, 70]), st.floats(0, 100)), values
+)
+histories = st.lists(some_scores, min_size=1, max_size=6)
+percentages = st.dictionaries(st.sampled_from([50, 60, 70]), st.floats(0, 100))
+metric_targets = st.builds(MetricTarget, mean_score=values, coverage_percentage=percentages)
+targets = st.builds(
+    TargetSettings,
+    precision=st.builds(
+        MetricTarget, mean_score=st.floats(0, 100), coverage_percentage=percentages
+    ),
+    similarity=metric_targets,
+)
+all_limits = st.builds(
+    LimitSettings,
+    cycles=st.integers(1, 6),
+    patience=st.integers(1, 4),
+    min_gain=st.sampled_from([0.0, 0.5, 1.0, 5.0]),
+)
+
+
+@given(histories, targets, all_limits, st.booleans())
+def test_there_is_always_one_coherent_verdict(
+    history: list[Scores], target: TargetSettings, limits: LimitSettings, exhausted: bool
+) -> None:
+    got = reach_verdict(
+        history, target, limits, reference_sources=("human",), budget_exhausted=exhausted
+    )
+    assert got.cycle == len(history) - 1
+    assert got.shortfalls == shortfalls(history[got.best_cycle], target)
+    assert (got.outcome == "passed") == (not got.shortfalls)
+    assert (got.outcome == "passed") == any(not shortfalls(s, target) for s in history)
+    if got.outcome == "continue":
+        assert len(history) < limits.cycles
+        assert not exhausted
+    best = max(standing(s, target) for s in history)
+    assert standing(history[got.best_cycle], target) == pytest.approx(best)
+
+
+@given(some_scores, targets, st.floats(0, 100))
+def test_better_scores_never_add_a_shortfall_or_lower_the_standing(
+    before: Scores, target: TargetSettings, gain: float
+) -> None:
+    panel = {
+        metric: replace(
+            one,
+            mean_score=None if one.mean_score is None else min(100.0, one.mean_score + gain),
+            coverage_percentage={
+                z: min(100.0, c + gain) for z, c in one.coverage_percentage.items()
+            },
+        )
+        for metric, one in before.panel.items()
+    }
+    after = replace(before, panel=panel)
+    assert standing(after, target) >= standing(before, target)
+    assert len(shortfalls(after, target)) <= len(shortfalls(before, target))
+
+
+@given(
+    st.lists(st.integers(0, 84), min_size=1, max_size=7),
+    st.integers(1, 4),
+    st.integers(0, 4),
+)
+def test_a_plateau_is_what_it_says(means: list[int], patience: int, min_gain: int) -> None:
+    """Brute force: no cycle of the last ``patience`` beats every earlier one by min_gain."""
+    limits = LimitSettings(cycles=99, patience=patience, min_gain=float(min_gain))
+    earlier, recent = means[:-patience], means[-patience:]
+    flat = (
+        bool(earlier)
+        and min_gain > 0
+        and not any(all(new >= old + min_gain for old in earlier) for new in recent)
+    )
+    got = reach(*(float(value) for value in means), limits=limits)
+    assert got.outcome == ("stopped" if flat else "continue")

@@ -1,0 +1,333 @@
+"""Synthetic run directories, written through the storage that real runs use.
+
+The figures are made up so that every sum can be checked by hand; the layout is a run's own.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from llamaduo.records import (
+    Dropped,
+    InferenceFigures,
+    Judgement,
+    Message,
+    MetricScores,
+    Pair,
+    Provenance,
+    ReferenceSource,
+    Response,
+    Scores,
+    TrainingFigures,
+    Unscored,
+    Verdict,
+    pair_id,
+)
+from llamaduo.service.ledger import SpendRow
+from llamaduo.storage.atomic import write_atomic
+from llamaduo.storage.jsonl import write_record, write_records
+
+JUDGES = ("openai-chat:judge-a", "anthropic:judge-b")
+
+RUN_YAML = """\
+llamaduo: {version: 0.1.0, rehearsed: REHEARSED}
+task: {kind: classification, topic: support-ticket triage, labels: [], json_schema: null}
+coverage: {data: [tickets.jsonl], train_fraction: 0.8}
+service: {model: "openai-chat:gpt-4o", base_url: null, concurrency: 8}
+local: {model: smollm2-135m-instruct, revision: null}
+inference: {responses_per_prompt: 4, temperature: 0.7, top_p: 0.95}
+judging:
+  judges: [{model: "openai-chat:judge-a"}, {model: "anthropic:judge-b"}]
+  judgements_per_response: 2
+  score_thresholds: [50, 70]
+target:
+  precision: {mean_score: 80.0, coverage_percentage: {'70': 90.0}}
+  similarity: {mean_score: null, coverage_percentage: {}}
+limits: {cycles: 4, patience: 2, min_gain: 1.0, budget_usd: 5.0}
+"""
+
+SPEND = (
+    SpendRow(
+        stage="judge",
+        model="openai-chat:judge-a",
+        answered=1200,
+        in_doubt=1,
+        failed=2,
+        input_tokens=480_000,
+        output_tokens=96_000,
+        usd=2.16,
+        priced=True,
+    ),
+    SpendRow(
+        stage="synthesize",
+        model="openai-chat:gpt-4o",
+        answered=60,
+        in_doubt=0,
+        failed=0,
+        input_tokens=30_000,
+        output_tokens=24_000,
+        usd=0.315,
+        priced=True,
+    ),
+)
+
+
+def pair(prompt: str, response: str, source: ReferenceSource = "human", system: str = "") -> Pair:
+    first = (Message("system", system),) if system else ()
+    messages = (*first, Message("user", prompt))
+    return Pair(
+        id=pair_id(messages, response),
+        messages=messages,
+        response=response,
+        reference_source=source,
+        provenance=Provenance(origin="coverage", source="tickets.jsonl:1"),
+    )
+
+
+def metric(
+    mean: float | None, over_50: float, over_70: float, unscored: int = 0, judges: int = 1
+) -> MetricScores:
+    """Scores of 64 responses, judged twice by each judge."""
+    middle = mean if mean is not None else 0.0
+    return MetricScores(
+        mean_score=mean,
+        coverage_percentage={50: over_50, 70: over_70},
+        responses=64,
+        scored=128 * judges - unscored,
+        unscored=unscored,
+        lowest=middle - unscored,
+        highest=middle + unscored,
+    )
+
+
+def scores(precision: float, similarity: float, unscored: int = 0) -> Scores:
+    """Scores by two judges, the second three points more lenient; 64 responses to 16 prompts."""
+    lenient = {
+        "precision": metric(precision + 3, 90.0, 75.0),
+        "similarity": metric(similarity + 3, 80.0, 60.0),
+    }
+    strict = {
+        "precision": metric(precision - 3, 88.0, 71.0, unscored),
+        "similarity": metric(similarity - 3, 78.0, 52.0, unscored),
+    }
+    panel = {
+        "precision": metric(precision, min(precision + 4, 100), max(precision - 6, 0), unscored, 2),
+        "similarity": metric(
+            similarity, min(similarity + 4, 100), max(similarity - 9, 0), unscored
+        ),
+    }
+    return Scores(
+        prompts=16,
+        responses=64,
+        judges={JUDGES[0]: strict, JUDGES[1]: lenient},  # type: ignore[dict-item]
+        panel=panel,  # type: ignore[arg-type]
+        exact_match=precision / 2,
+    )
+
+
+def inference(new_tokens: int = 1024, took: float = 8.0) -> InferenceFigures:
+    return InferenceFigures(
+        prompts=16,
+        responses=64,
+        too_long=1,
+        new_tokens=new_tokens,
+        seconds=took,
+        p50_seconds=0.91,
+        p95_seconds=1.42,
+    )
+
+
+def training(pairs: int) -> TrainingFigures:
+    return TrainingFigures(
+        pairs=pairs,
+        set_aside=2,
+        epochs=2.0,
+        steps=pairs // 4,
+        tokens=pairs * 150,
+        seconds=pairs * 0.75,
+        first_loss=2.413,
+        last_loss=0.318,
+    )
+
+
+def verdict(cycle: int, outcome: Any, reason: str, shortfalls: tuple[str, ...] = ()) -> Verdict:
+    return Verdict(
+        outcome=outcome,
+        reason=reason,
+        cycle=cycle,
+        best_cycle=cycle,
+        reference_sources=("human", "service"),
+        shortfalls=shortfalls,
+    )
+
+
+def response(pair: Pair, index: int, text: str) -> Response:
+    return Response(
+        id=f"{pair.id}-{index}",
+        pair_id=pair.id,
+        index=index,
+        author="local",
+        text=text,
+        finish="stop",
+        prompt_tokens=73,
+        new_tokens=16,
+        seconds=0.9,
+    )
+
+
+def judgements(response: Response, precision: int, similarity: int, reason: str) -> list[Judgement]:
+    """Two judgements by each judge, all alike."""
+    return [
+        Judgement(
+            response_id=response.id,
+            pair_id=response.pair_id,
+            judge=judge,
+            index=index,
+            similarity=similarity,
+            precision=precision,
+            similarity_reason=f"{reason} Compared with the reference.",
+            precision_reason=reason,
+            snapshot="judge-2026-11",
+            call="abc",
+        )
+        for judge in JUDGES
+        for index in range(2)
+    ]
+
+
+def write_json(path: Path, value: object) -> None:
+    write_atomic(path, json.dumps(value))
+
+
+def start_run(folder: Path, *, rehearsed: bool = False) -> Path:
+    """A run that has its configuration and nothing else."""
+    write_atomic(folder / "run.yaml", RUN_YAML.replace("REHEARSED", str(rehearsed).lower()))
+    return folder
+
+
+def write_coverage(folder: Path, test: list[Pair], final: int = 0) -> None:
+    train = [pair(f"train prompt {number}", "label") for number in range(64)]
+    coverage = folder / "coverage"
+    write_records(coverage / "train.jsonl", train)
+    write_records(coverage / "test.jsonl", test)
+    write_records(coverage / "final.jsonl", [])
+    write_json(
+        coverage / "import.json",
+        {
+            "read": 1100,
+            "accepted": 80 + final,
+            "duplicates": 3,
+            "refused": [
+                {"place": "tickets.jsonl:7", "reason": "tool calls are not supported"},
+                {"place": "tickets.jsonl:9", "reason": "tool calls are not supported"},
+                {"place": "tickets.jsonl:12", "reason": "the response is empty"},
+            ],
+        },
+    )
+    write_json(
+        coverage / "split.json",
+        {
+            "train": 64,
+            "test": 16,
+            "final": final,
+            "sha256": "9f" * 32,
+            "clusters": 71,
+            "leaks": [["aaaa", "bbbb"]],
+        },
+    )
+    write_json(
+        coverage / "lengths.json",
+        {
+            "pairs": 80,
+            "fits": 78,
+            "longest_prompt": 1410,
+            "longest_response": 61,
+            "histogram": [[128, 70], [2048, 10]],
+            "window": 1024,
+            "answer_tokens": 92,
+        },
+    )
+
+
+def write_answers(folder: Path, found: Scores, unscored: int = 0) -> None:
+    write_record(folder / "scores.json", found)
+    write_record(folder / "inference.json", inference())
+    lost = [
+        Unscored(
+            response_id="r", pair_id="p", judge=JUDGES[0], index=number, reason="score out of range"
+        )
+        for number in range(unscored)
+    ]
+    write_records(folder / "unscored.jsonl", lost)
+
+
+def write_batch(folder: Path, made: int, drops: dict[tuple[str, str], int]) -> None:
+    """A synthetic batch: ``drops`` counts what curation dropped by (step, reason)."""
+    lost = [
+        Dropped(
+            pair=pair(f"synthetic {step} {number}", "label"),
+            step=step,
+            reason=f"{reason} (0.{number:02d})",
+        )
+        for (step, reason), count in drops.items()
+        for number in range(count)
+    ]
+    write_records(folder / "dropped.jsonl", lost)
+    by_step: dict[str, int] = {}
+    for one in lost:
+        by_step[one.step] = by_step.get(one.step, 0) + 1
+    write_json(
+        folder / "synthesis.json",
+        {"cycle": 0, "pairs": made, "requests": 26, "salvaged": 1, "malformed": 2},
+    )
+    write_json(
+        folder / "curation.json",
+        {"kept": made - len(lost), "dropped": by_step, "discounted": ["Classify the ticket:"]},
+    )
+
+
+def whole_run(folder: Path, *, rehearsed: bool = False) -> Path:
+    """A finished run: base, two cycles, one batch between, target met, no final split."""
+    start_run(folder, rehearsed=rehearsed)
+    test = [
+        pair(f"test prompt {n}", f"label {n}", "service" if n % 4 == 0 else "human", "Triage.")
+        for n in range(16)
+    ]
+    write_coverage(folder, test)
+    write_answers(folder / "base", scores(12.0, 20.0))
+    first, second = folder / "cycles" / "000", folder / "cycles" / "001"
+    write_answers(first, scores(61.25, 55.5, unscored=2), unscored=2)
+    write_record(first / "training.json", training(64))
+    write_record(
+        first / "verdict.json",
+        verdict(
+            0, "continue", "mean precision 61.2 is below 80.0.", ("mean precision 61.2 of 80",)
+        ),
+    )
+    drops = {
+        ("novelty", "too like a kept pair"): 20,
+        ("decontamination", "like a held-out prompt"): 3,
+        ("exact", "the same pair is kept already"): 9,
+    }
+    write_batch(first, 128, drops)
+    write_answers(second, scores(91.5, 84.0))
+    write_record(second / "training.json", training(160))
+    met = verdict(1, "passed", "Every target is met by cycle 1.")
+    write_record(second / "verdict.json", met)
+    write_samples(second, test)
+    write_record(folder / "verdict.json", met)
+    return folder
+
+
+def write_samples(folder: Path, test: list[Pair]) -> None:
+    """One response to each test prompt; the nth scores 5 × n for precision, 4 × n similarity."""
+    responses = [response(one, 0, f"answer {number}") for number, one in enumerate(test)]
+    found = [
+        judgement
+        for number, one in enumerate(responses)
+        for judgement in judgements(one, 5 * number, 4 * number, f"Reason {number}.")
+    ]
+    write_records(folder / "responses.jsonl", responses)
+    write_records(folder / "judgements.jsonl", found)

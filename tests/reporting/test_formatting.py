@@ -1,0 +1,84 @@
+"""Numbers and texts as a report writes them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from llamaduo.reporting.formatting import (
+    decimal,
+    markdown_block,
+    markdown_inline,
+    of,
+    part,
+    plural,
+    seconds,
+    usd,
+    visible,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0, "$0"), (0.03125, "$0.0312"), (0.99999, "$1.0000"), (1, "$1.00"), (1204.5, "$1,204.50")],
+)
+def test_dollars_below_one_have_four_decimals(value: float, written: str) -> None:
+    assert usd(value) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (None, "—"),
+        (0.417, "0.42 s"),
+        (58.31, "58.3 s"),
+        (99.96, "1 min 40 s"),
+        (200, "3 min 20 s"),
+        (7504, "2 h 05 min"),
+    ],
+)
+def test_durations_in_the_unit_that_reads_best(value: float | None, written: str) -> None:
+    assert seconds(value) == written
+
+
+def test_shares_show_their_denominator() -> None:
+    assert part(96, 1280) == "96 of 1,280 (7.5 %)"
+    assert part(0, 0) == "0 of 0"
+    assert part(96, None) == "96"
+    assert of(1200, 1280) == "1,200 of 1,280"
+    assert of(None, 3) == "—"
+
+
+def test_unknown_is_a_dash_and_zero_is_a_zero() -> None:
+    assert (decimal(None), decimal(0.0), decimal(1203.44)) == ("—", "0.0", "1,203.4")
+
+
+def test_one_pair_two_pairs() -> None:
+    assert (plural(1, "pair"), plural(1200, "pair")) == ("1 pair", "1,200 pairs")
+
+
+def test_control_and_direction_characters_are_shown() -> None:
+    assert visible("a\x00b\x1b[0m\r\nc\td\u202egpj") == "a␀b␛[0m\nc\td⟨U+202E⟩gpj"
+
+
+@given(st.text())
+def test_inline_text_is_one_markdown_paragraph_without_markup(text: str) -> None:
+    tokens = MarkdownIt("commonmark").enable(["table"]).parse("x " + markdown_inline(text))
+    kinds = [token.type for token in tokens]
+    inner = {child.type for token in tokens for child in token.children or ()}
+
+    assert kinds == ["paragraph_open", "inline", "paragraph_close"]
+    assert inner <= {"text", "text_special"}
+
+
+@given(st.text(alphabet="`~ab\n "))
+def test_a_block_ends_only_where_it_should(text: str) -> None:
+    tokens = MarkdownIt("commonmark").parse(markdown_block(text) + "\n\nafter")
+
+    assert [token.type for token in tokens] == [
+        "fence",
+        "paragraph_open",
+        "inline",
+        "paragraph_close",
+    ]
+    assert tokens[0].content == text + "\n"

@@ -1,0 +1,213 @@
+"""The report as files: whole, self-contained, and never carrying out what it shows."""
+
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from llamaduo.records import Event
+from llamaduo.reporting.evidence import Evidence, gather
+from llamaduo.reporting.report import MAX_SHOWN, write_report
+from llamaduo.reporting.setup import ModelFacts, TaskFacts
+from llamaduo.storage.jsonl import write_record, write_records
+from tests.reporting.runs import (
+    SPEND,
+    judgements,
+    pair,
+    response,
+    scores,
+    start_run,
+    verdict,
+    whole_run,
+    write_answers,
+    write_batch,
+    write_coverage,
+)
+
+PAYLOADS = (
+    "<script>alert(1)</script>",
+    "</pre></article></style></title><script src=//evil.example/x.js></script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)><a href="javascript:alert(1)">x</a>',
+    "' onmouseover='alert(1)' style='background:url(https://evil.example/a)'",
+    "{{ 7 * 7 }}{% raw %}{{ config }}",
+    "<!--<iframe srcdoc='<script>alert(1)</script>'>-->",
+    "![x](https://evil.example/x.png) [y](javascript:alert(1)) <https://evil.example>",
+    "```\n</code><script>alert(1)</script>\n````\n# heading",
+    "| a | b |\n| - | - |\n| <b>c</b> | d |",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;&#x3c;img src=x&#x3e;",
+)
+
+
+class Markup(HTMLParser):
+    """The elements and attributes of a page, without its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, tuple[str, ...]]] = []
+        self.text: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def run_saying(folder: Path, text: str) -> Evidence:
+    """A run in which everything that a user, a service LLM or a judge can write is ``text``."""
+    start_run(folder)
+    test = [pair(f"{number} {text}", text, system=text) for number in range(4)]
+    write_coverage(folder, test)
+    cycle = folder / "cycles" / "000"
+    write_answers(cycle, scores(50.0, 40.0))
+    write_batch(cycle, 10, {(text, text): 2})
+    reached = verdict(0, "stopped", text, (text,))
+    write_record(cycle / "verdict.json", reached)
+    write_record(folder / "verdict.json", reached)
+    responses = [response(one, 0, text) for one in test]
+    found = [j for n, one in enumerate(responses) for j in judgements(one, n, n, text)]
+    write_records(cycle / "responses.jsonl", responses)
+    write_records(cycle / "judgements.jsonl", [replace(one, judge=text) for one in found])
+    evidence = gather(folder, (replace(SPEND[0], stage=text, model=text),))
+    setup = replace(
+        evidence.setup,
+        task=TaskFacts(text, text),
+        service=ModelFacts(text),
+        local=ModelFacts(text, text),
+    )
+    return replace(evidence, name=text, setup=setup)
+
+
+def first_line(text: str) -> str:
+    return text.split("\n", maxsplit=1)[0]
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory: pytest.TempPathFactory) -> Markup:
+    folder = tmp_path_factory.mktemp("harmless")
+    return Markup(write_report(run_saying(folder, "harmless"), folder / "report").read_text())
+
+
+@pytest.fixture(scope="module", params=PAYLOADS)
+def attacked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """A payload, and the folder of the report that shows it."""
+    folder = tmp_path_factory.mktemp("attacked")
+    return request.param, write_report(run_saying(folder, request.param), folder / "r").parent
+
+
+def test_no_payload_changes_the_markup(attacked: tuple[str, Path], harmless: Markup) -> None:
+    payload, folder = attacked
+    page = Markup((folder / "report.html").read_text())
+
+    assert page.elements == harmless.elements
+    assert first_line(payload) in "".join(page.text)
+
+
+def test_no_payload_becomes_markdown(attacked: tuple[str, Path]) -> None:
+    payload, folder = attacked
+    tokens = MarkdownIt("commonmark").enable("table").parse((folder / "report.md").read_text())
+    inline = [child for token in tokens for child in token.children or ()]
+
+    assert not {"html_block", "html_inline", "link_open"} & {t.type for t in (*tokens, *inline)}
+    assert [i.attrs["src"] for i in inline if i.type == "image"] == ["scores.svg"]
+    assert "heading" not in {token.content for token in tokens if token.type == "inline"}
+    assert any(first_line(payload) in t.content for t in tokens if t.type == "fence")
+
+
+def test_the_page_is_self_contained(tmp_path: Path) -> None:
+    page = write_report(gather(whole_run(tmp_path), SPEND), tmp_path / "report").read_text()
+    elements = Markup(page).elements
+
+    assert "script" not in {tag for tag, _ in elements}
+    assert not {"src", "href", "xlink:href", "srcset", "action"} & {
+        a for _, at in elements for a in at
+    }
+    assert not [a for _, at in elements for a in at if a.startswith("on")]
+    assert not re.search(r"https?://|@import|url\(", page)
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
+
+
+def test_the_page_has_the_verdict_first_and_everything_after_it(tmp_path: Path) -> None:
+    page = write_report(gather(whole_run(tmp_path), SPEND), tmp_path / "report").read_text()
+    text = " ".join("".join(Markup(page).text).split())
+    order = [
+        "Target met",
+        "Every target is met by cycle 1.",
+        "Panel of 2 judges",
+        "Every stage, by cycle",
+        "Refused, dropped and unscored, by reason",
+        "Calls, tokens and dollars",
+        "Worst 1",
+        "answer 0",
+        "Reason 0.",
+        "Best 1",
+        "answer 15",
+        "No final split: the test split was selected on.",
+        "9f" * 32,
+    ]
+
+    places = [text.find(part) for part in order]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "4 of 16 (25.0 %) references" in text
+    assert "similarity measures agreement with it" in text
+    assert "REHEARSAL" not in text
+
+
+def test_both_files_say_that_a_rehearsal_was_one(tmp_path: Path) -> None:
+    write_report(gather(whole_run(tmp_path, rehearsed=True)), tmp_path / "report")
+
+    for name in ("report.md", "report.html"):
+        said = (tmp_path / "report" / name).read_text()
+        assert "REHEARSAL: the service LLM in this run was a program" in said
+        assert said.index("REHEARSAL") < said.rindex("Target met")
+
+
+def test_a_report_of_an_unfinished_run(tmp_path: Path) -> None:
+    folder = start_run(tmp_path / "begun")
+    page = write_report(gather(folder), folder / "report").read_text()
+
+    assert "Not finished" in page
+    assert "Nothing was scored yet." in page
+    assert "<svg" not in page
+    assert not (folder / "report" / "scores.svg").exists()
+
+
+def test_without_the_extra_the_tables_are_there_and_the_loss_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    events: list[Event] = []
+
+    page = write_report(gather(whole_run(tmp_path)), tmp_path / "report", notify=events.append)
+
+    assert "pip install &#39;llamaduo[report]&#39;" in page.read_text()
+    assert "Panel of 2 judges" in page.read_text()
+    assert [event.done for event in events] == [1, 2]
+    assert all("llamaduo[report]" in event.detail for event in events)
+
+
+def test_a_long_text_is_cut_and_says_how_much_is_left(tmp_path: Path) -> None:
+    page = write_report(run_saying(tmp_path, "x" * (MAX_SHOWN + 1234)), tmp_path / "report")
+
+    assert "1,234 more characters are in the run directory" in page.read_text()
+
+
+def test_writing_again_replaces_the_report(tmp_path: Path) -> None:
+    evidence = gather(whole_run(tmp_path), SPEND)
+
+    first = write_report(evidence, tmp_path / "report").read_bytes()
+    second = write_report(evidence, tmp_path / "report").read_bytes()
+
+    assert first == second
+    names = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert names == ["report.html", "report.md", "scores.svg"]

@@ -1,0 +1,215 @@
+"""Every number in a table can be found in the run, and every share has its denominator."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from llamaduo.records import MetricScores
+from llamaduo.reporting.evidence import Answers, Evidence, gather
+from llamaduo.reporting.tables import (
+    Table,
+    drops_by_reason,
+    scores_by_cycle,
+    spend,
+    stage_counts,
+    timings,
+)
+from tests.reporting.runs import SPEND, inference, scores, start_run, whole_run
+
+
+def read(tmp_path: Path) -> Evidence:
+    return gather(whole_run(tmp_path / "triage"), SPEND)
+
+
+def row(table: Table, name: str) -> tuple[str, ...]:
+    return next(row for row in table.rows if row[0] == name)[1:]
+
+
+def test_scores_have_the_panel_first_then_each_judge_and_the_target_last(tmp_path: Path) -> None:
+    tables = scores_by_cycle(read(tmp_path))
+
+    assert [table.title for table in tables] == [
+        "Panel of 2 judges",
+        "Judge anthropic:judge-b",
+        "Judge openai-chat:judge-a",
+    ]
+    for table in tables:
+        names = [row[0] for row in table.rows]
+        assert names == ["Base model", "Cycle 0", "Cycle 1 (best)", "Target"]
+        assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_scores_of_a_cycle(tmp_path: Path) -> None:
+    panel, lenient, strict = scores_by_cycle(read(tmp_path))
+
+    assert [column.label for column in panel.columns] == [
+        "Set",
+        "Prompts",
+        "Responses",
+        "Similarity: mean",
+        "Similarity: ≥ 50, %",
+        "Similarity: ≥ 70, %",
+        "Precision: mean",
+        "Precision: ≥ 50, %",
+        "Precision: ≥ 70, %",
+        "Exact match, %",
+        "Unscored",
+    ]
+    cycle = ("16", "64 of 64", "84.0", "88.0", "75.0", "91.5", "95.5", "85.5", "45.8", "0 of 256")
+    assert row(panel, "Cycle 1 (best)") == cycle
+    assert row(panel, "Target") == ("—", "—", "—", "—", "—", "80.0", "—", "90.0", "—", "—")
+    assert row(panel, "Cycle 0")[-1] == "2 of 256"
+    assert row(strict, "Cycle 0")[-1] == "2 of 128"
+    assert row(lenient, "Base model")[5] == "15.0"
+    assert panel.emphasis == {2}
+
+
+def test_unscored_judgements_bound_the_mean(tmp_path: Path) -> None:
+    note = scores_by_cycle(read(tmp_path))[0].note
+
+    assert "Cycle 0: had every unscored judgement been 0 or 100" in note
+    assert "precision between 59.2 and 63.2" in note
+    assert "Base model: had" not in note
+
+
+def test_one_judge_needs_one_table(tmp_path: Path) -> None:
+    evidence = gather(start_run(tmp_path))
+    one = scores(50.0, 40.0)
+    one = replace(one, judges={"openai-chat:judge-a": one.judges["openai-chat:judge-a"]})
+
+    tables = scores_by_cycle(replace(evidence, base=Answers(scores=one)))
+
+    assert [table.title for table in tables] == ["Scores by cycle"]
+
+
+def test_nothing_scored_at_all_is_a_dash_not_a_zero(tmp_path: Path) -> None:
+    nothing = MetricScores(
+        mean_score=None,
+        coverage_percentage={},
+        responses=0,
+        scored=0,
+        unscored=256,
+        lowest=0.0,
+        highest=100.0,
+    )
+    none = replace(scores(0, 0), judges={}, panel={"similarity": nothing, "precision": nothing})
+    evidence = replace(gather(start_run(tmp_path)), base=Answers(scores=none))
+
+    base = row(scores_by_cycle(evidence)[0], "Base model")
+
+    assert base[1:5] == ("0 of 64", "—", "—", "—")
+    assert base[-1] == "256 of 256"
+
+
+def test_a_final_split_has_a_row_of_its_own(tmp_path: Path) -> None:
+    evidence = replace(read(tmp_path), final=Answers(scores=scores(88.0, 80.0)))
+
+    assert row(scores_by_cycle(evidence)[0], "Final split")[5] == "88.0"
+
+
+def test_the_funnel(tmp_path: Path) -> None:
+    coverage, cycles = stage_counts(read(tmp_path))
+
+    assert coverage.rows == (
+        ("Rows read", "1,100"),
+        ("Duplicates left out", "3 of 1,100 (0.3 %)"),
+        ("Rows refused", "3 of 1,100 (0.3 %)"),
+        ("Pairs accepted", "80 of 1,100 (7.3 %)"),
+        ("… in the train split", "64 of 80 (80.0 %)"),
+        ("… in the test split", "16 of 80 (20.0 %)"),
+        ("… in the final split", "0 of 80 (0.0 %)"),
+    )
+    dash = "—"
+    assert cycles.rows == (
+        ("Base model", dash, dash, "16", "1", "64", "256 of 256", dash, dash, dash),
+        ("Cycle 0", "64", "2", "16", "1", "64", "254 of 256", "26", "2", "96 of 128"),
+        ("Cycle 1", "160", "2", "16", "1", "64", "256 of 256", dash, dash, dash),
+    )
+    assert all(len(row) == len(cycles.columns) for row in cycles.rows)
+
+
+def test_a_batch_that_is_not_curated_yet(tmp_path: Path) -> None:
+    folder = whole_run(tmp_path)
+    (folder / "cycles/000/curation.json").unlink()
+    (folder / "cycles/000/dropped.jsonl").unlink()
+
+    assert row(stage_counts(gather(folder))[1], "Cycle 0")[-1] == "— of 128"
+
+
+def test_losses_by_reason_with_what_they_were_part_of(tmp_path: Path) -> None:
+    assert drops_by_reason(read(tmp_path)).rows == (
+        ("Import", "duplicates", "the same pair was read before", "3 of 1,100 (0.3 %)"),
+        ("Import", "refused", "tool calls are not supported", "2 of 1,100 (0.2 %)"),
+        ("Import", "refused", "the response is empty", "1 of 1,100 (0.1 %)"),
+        ("Curation after cycle 0", "novelty", "too like a kept pair", "20 of 128 (15.6 %)"),
+        ("Curation after cycle 0", "decontamination", "like a held-out prompt", "3 of 128 (2.3 %)"),
+        ("Curation after cycle 0", "exact", "the same pair is kept already", "9 of 128 (7.0 %)"),
+        ("Judging", "cycle 0", "score out of range", "2 of 256 (0.8 %)"),
+    )
+
+
+def test_many_reasons_are_summed_up_and_none_is_lost(tmp_path: Path) -> None:
+    evidence = read(tmp_path)
+    many = {("novelty", f"like pair {number}"): 1 for number in range(30)}
+    evidence = replace(evidence, cycles=(replace(evidence.cycles[0], dropped=many),))
+
+    rows = [row for row in drops_by_reason(evidence).rows if row[1] == "novelty"]
+
+    assert len(rows) == 9
+    assert rows[-1] == (
+        "Curation after cycle 0",
+        "novelty",
+        "22 other reasons",
+        "22 of 128 (17.2 %)",
+    )
+
+
+def test_spend_is_summed(tmp_path: Path) -> None:
+    table = spend(read(tmp_path))
+
+    assert table.rows[0][-1] == "$2.16"
+    assert table.rows[1][-1] == "$0.3150"
+    assert table.rows[2] == ("Total", "", "1,260", "1", "2", "510,000", "120,000", "$2.48")
+    assert table.emphasis == {2}
+    assert "in no sum" in table.note
+    assert "rehearsal" not in table.note
+
+
+def test_a_model_without_a_price_makes_the_total_a_lower_bound(tmp_path: Path) -> None:
+    unpriced = replace(SPEND[1], usd=0.0, priced=False)
+    table = spend(replace(read(tmp_path), spend=(SPEND[0], unpriced)))
+
+    assert [row[-1] for row in table.rows] == ["$2.16", "—", "at least $2.16"]
+    assert "service.price" in table.note
+
+
+def test_a_rehearsal_is_free(tmp_path: Path) -> None:
+    free = tuple(replace(row, usd=0.0, priced=False, in_doubt=0) for row in SPEND)
+    table = spend(gather(whole_run(tmp_path, rehearsed=True), free))
+
+    assert [row[-1] for row in table.rows] == ["$0", "$0", "$0"]
+    assert table.note == "Free: this was a rehearsal, and its service LLM is a program."
+
+
+def test_timings(tmp_path: Path) -> None:
+    table = timings(read(tmp_path))
+
+    speed = ("8.00 s", "128.0", "0.91 s", "1.42 s")
+    assert row(table, "Base model") == ("—", "—", "—", *speed)
+    assert row(table, "Cycle 1") == ("2 min 00 s", "200.0", "2.41 → 0.32", *speed)
+
+
+def test_no_time_measured_is_not_an_infinite_speed(tmp_path: Path) -> None:
+    instant = replace(inference(), seconds=0.0)
+    evidence = replace(gather(start_run(tmp_path)), base=Answers(inference=instant))
+
+    assert row(timings(evidence), "Base model")[4] == "—"
+
+
+def test_a_run_that_has_only_begun_has_tables_that_say_so(tmp_path: Path) -> None:
+    evidence = gather(start_run(tmp_path))
+
+    assert scores_by_cycle(evidence) == ()
+    assert stage_counts(evidence) == ()
+    for table in (drops_by_reason(evidence), spend(evidence), timings(evidence)):
+        assert table.rows == ()
+        assert table.note

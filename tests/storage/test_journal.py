@@ -1,0 +1,177 @@
+"""The journal: durable when the future resolves, one writer, clear words when it cannot write."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from llamaduo.errors import RunError, RunIncompatible, RunLocked
+from llamaduo.storage.journal import Journal, read_rows
+
+SCHEMA = ("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)",)
+INSERT = "INSERT INTO notes (text) VALUES (?) RETURNING id"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal.open(tmp_path / "notes.sqlite", SCHEMA) as opened:
+        yield opened
+
+
+def texts(path: Path) -> list[str]:
+    return [text for (text,) in read_rows(path, "SELECT text FROM notes ORDER BY id")]
+
+
+def test_a_resolved_future_is_on_disk(journal: Journal) -> None:
+    assert journal.execute(INSERT, ("one",)).result() == [(1,)]
+    assert texts(journal.path) == ["one"]
+
+
+def test_it_is_durable_against_power_loss(journal: Journal) -> None:
+    assert journal.execute("PRAGMA journal_mode").result() == [("wal",)]
+    assert journal.execute("PRAGMA synchronous").result() == [(2,)]  # FULL
+
+
+def test_many_writers_keep_their_order_and_lose_nothing(journal: Journal) -> None:
+    futures = [journal.execute(INSERT, (str(n),)) for n in range(2000)]
+    assert [f.result()[0][0] for f in futures] == list(range(1, 2001))
+    assert texts(journal.path) == [str(n) for n in range(2000)]
+
+
+def test_what_waits_is_written_before_it_closes(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "notes.sqlite", SCHEMA) as journal:
+        for n in range(500):
+            journal.execute(INSERT, (str(n),))
+    assert len(texts(journal.path)) == 500
+    with pytest.raises(RuntimeError, match="closed"):
+        journal.execute(INSERT, ("late",))
+
+
+def test_closing_twice_is_harmless(journal: Journal) -> None:
+    journal.close()
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(None, sqlite3.IntegrityError), ("\ud800", UnicodeEncodeError), (2**80, OverflowError)],
+)
+def test_a_statement_that_is_refused_does_not_spoil_the_others(
+    journal: Journal, value: object, error: type[Exception]
+) -> None:
+    before = journal.execute(INSERT, ("a",))
+    refused = journal.execute(INSERT, (value,))
+    after = journal.execute(INSERT, ("b",))
+
+    assert isinstance(refused.exception(), error)
+    assert (before.result(), after.result()) == ([(1,)], [(2,)])
+    assert texts(journal.path) == ["a", "b"]
+
+
+def test_a_cancelled_statement_is_left_out(journal: Journal) -> None:
+    many: list[Future[list[tuple[object, ...]]]] = [
+        journal.execute(INSERT, (str(n),)) for n in range(200)
+    ]
+    cancelled = {n for n, future in enumerate(many) if future.cancel()}
+    kept = [str(n) for n in range(200) if n not in cancelled]
+    journal.close()
+    assert texts(journal.path) == kept
+
+
+def test_a_full_disk_names_the_file_and_the_next_step(journal: Journal) -> None:
+    journal.execute(INSERT, ("before",)).result()
+    journal.execute("PRAGMA max_page_count = 3").result()
+
+    error = journal.execute(INSERT, ("x" * 1_000_000,)).exception()
+
+    assert isinstance(error, RunError)
+    assert str(journal.path) in str(error)
+    assert "disk is full" in str(error)
+    assert "space" in error.hint
+    journal.execute("PRAGMA max_page_count = 1000000").result()
+    journal.execute(INSERT, ("after",)).result()
+    assert texts(journal.path) == ["before", "after"]
+
+
+def test_a_journal_that_another_process_writes_to_is_locked(journal: Journal) -> None:
+    with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        error = journal.execute(INSERT, ("mine",)).exception()
+        assert isinstance(error, RunLocked)
+        assert str(journal.path) in str(error)
+        other.execute("ROLLBACK")
+    journal.execute(INSERT, ("mine",)).result()
+    assert texts(journal.path) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database " * 100, b"SQLite format 3\x00" + b"x" * 99]
+)
+def test_a_file_that_is_not_a_database_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"ledger\.sqlite is not a journal") as caught:
+        Journal.open(path, SCHEMA)
+    assert "--name" in caught.value.hint
+    assert path.read_bytes() == content
+
+
+def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="cannot be used"):
+        Journal.open(tmp_path / "nowhere" / "notes.sqlite", SCHEMA)
+
+
+def test_reading_what_is_missing_or_no_journal_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="cannot be used"):
+        read_rows(tmp_path / "missing.sqlite", "SELECT 1")
+    (tmp_path / "text").write_text("not a database " * 99)
+    with pytest.raises(RunError, match="is not a journal"):
+        read_rows(tmp_path / "text", "SELECT * FROM notes")
+    assert not (tmp_path / "missing.sqlite").exists()
+
+
+def test_an_older_schema_is_brought_up_and_a_newer_one_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.sqlite"
+    newer = (*SCHEMA, "ALTER TABLE notes ADD COLUMN mood TEXT DEFAULT 'calm'")
+    with Journal.open(path, SCHEMA) as journal:
+        journal.execute(INSERT, ("old",)).result()
+    with Journal.open(path, newer) as journal:
+        assert journal.execute("SELECT text, mood FROM notes").result() == [("old", "calm")]
+    with pytest.raises(RunIncompatible, match="schema 2; this llamaduo knows up to 1"):
+        Journal.open(path, SCHEMA)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from llamaduo.storage.journal import Journal
+journal = Journal.open(Path(sys.argv[1]), [sys.argv[2]])
+for n in range(100_000):
+    futures = [journal.execute(sys.argv[3], (str(n * 8 + i),)) for i in range(8)]
+    for future in futures:
+        print(future.result()[0][0], flush=True)
+"""
+
+
+def test_a_killed_process_loses_nothing_that_it_was_told_is_durable(tmp_path: Path) -> None:
+    path = tmp_path / "notes.sqlite"
+    command = [sys.executable, "-c", WRITER, str(path), SCHEMA[0], INSERT]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "src"}
+    ) as writer:
+        assert writer.stdout is not None
+        told = [int(writer.stdout.readline()) for _ in range(100)]
+        writer.send_signal(signal.SIGKILL)
+        told += [int(line) for line in writer.stdout if line.endswith("\n")]
+    with Journal.open(path, SCHEMA) as journal:
+        kept = {row[0] for row in journal.execute("SELECT id FROM notes").result()}
+    assert set(told) <= kept
