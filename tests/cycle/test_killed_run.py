@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-
-import pytest
-
-from llamaduo.rehearsal.process import running_rehearsal
-from tests.cycle.small_loop import prepare
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -26,31 +22,18 @@ DEATHS = [
     ("cycle 0: infer", "responses", 2),
     ("ledger", "answer", 2),
     ("ledger", "intent", 4),
+    ("cycle 0: synthesize", "requests", 2),
     ("cycles/000/curate", "stage", 1),
     ("cycle 1: finetune", "steps", 5),
     ("cycle 1: infer", "responses", 1),
     ("ledger", "answer", 1),
+    ("final: infer", "responses", 1),
     ("final/judge", "stage", 1),
 ]
 """Every stage is hit: fine-tunes by steps, inference by batches, paid stages by ledger rows."""
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("loop")
-    prepare(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def record(folder: Path) -> Path:
-    return folder / "asked.jsonl"
-
-
-@pytest.fixture(scope="module")
-def base_url(record: Path) -> Iterator[str]:
-    with running_rehearsal(record) as url:
-        yield url
+CONCURRENCY = 4
+"""Calls in flight at once, as the small loop is configured."""
 
 
 def live(folder: Path, base_url: str, name: str, plan: list[tuple[str, str, int]]) -> list[int]:
@@ -69,21 +52,41 @@ def live(folder: Path, base_url: str, name: str, plan: list[tuple[str, str, int]
 
 
 def asked(record: Path) -> Counter[str]:
-    """How often each request body was answered by the service, by its own record."""
+    """How often the service was sent each request body, by its own record."""
     rows = map(json.loads, record.read_text(encoding="utf-8").splitlines())
-    return Counter(row["body"] for row in rows if row["event"] == "delivered")
+    return Counter(row["sha256"] for row in rows if row["event"] == "asked")
+
+
+def attempts(folder: Path, name: str) -> list[tuple[str, int, str]]:
+    """Key, attempt and state of every row of a run's ledger."""
+    with closing(sqlite3.connect(folder / "runs" / name / "ledger.sqlite")) as ledger:
+        return ledger.execute("SELECT key, attempt, state FROM attempts").fetchall()
 
 
 def test_a_killed_run_ends_like_an_undisturbed_one(
     folder: Path, base_url: str, record: Path
 ) -> None:
     assert live(folder, base_url, "undisturbed", []) == [0]
-    before = asked(record)
-    assert set(before.values()) == {1}, "an undisturbed run asks nothing twice"
+    undisturbed = asked(record)
+    assert set(undisturbed.values()) == {1}, "an undisturbed run asks nothing twice"
 
     ends = live(folder, base_url, "killed", DEATHS)
     assert ends == [-9] * len(DEATHS) + [0]
 
-    for name in ("verdict.json", "base/scores.json", "cycles/001/scores.json", "final/scores.json"):
-        undisturbed, killed = (folder / "runs" / run / name for run in ("undisturbed", "killed"))
-        assert json.loads(killed.read_text()) == json.loads(undisturbed.read_text()), name
+    for file in ("verdict.json", "base/scores.json", "cycles/001/scores.json", "final/scores.json"):
+        expected, killed = (folder / "runs" / run / file for run in ("undisturbed", "killed"))
+        assert json.loads(killed.read_text()) == json.loads(expected.read_text()), file
+    for file in ("cycles/000/synthetic.jsonl", "cycles/000/dropped.jsonl"):
+        expected, killed = (folder / "runs" / run / file for run in ("undisturbed", "killed"))
+        assert killed.read_text() == expected.read_text(), file
+
+    rows = attempts(folder, "killed")
+    answered = {key: attempt for key, attempt, state in rows if state == "answered"}
+    again = [key for key, attempt, _ in rows if attempt > answered.get(key, attempt)]
+    assert again == [], "an answered call was bought again"
+    in_doubt = sum(state == "sent" for _, _, state in rows)
+    paid_deaths = sum(unit in ("intent", "answer", "requests") for _, unit, _ in DEATHS)
+    assert 0 < in_doubt <= paid_deaths * CONCURRENCY
+    repeated = asked(record) - undisturbed - undisturbed
+    assert repeated.total() <= in_doubt, "the service was asked again only what was in doubt"
+    assert set(asked(record)) == set(undisturbed), "and nothing that it was not asked before"

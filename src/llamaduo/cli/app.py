@@ -9,7 +9,8 @@ import sys
 
 import typer
 
-from llamaduo.cli import data, migration, setup, stage_commands
+from llamaduo.cli import migration, setup
+from llamaduo.cli.stage_commands import add_stage_commands
 from llamaduo.errors import LlamaduoError
 
 app = typer.Typer(
@@ -26,9 +27,7 @@ app.command(rich_help_panel="Begin")(setup.doctor)
 app.command(rich_help_panel="The loop")(migration.run)
 app.command(rich_help_panel="The loop")(migration.status)
 app.command(rich_help_panel="The loop")(migration.report)
-app.add_typer(data.app, name="coverage", rich_help_panel="One stage at a time")
-for command in stage_commands.COMMANDS:
-    app.command(rich_help_panel="One stage at a time")(command)
+add_stage_commands(app, "One stage at a time")
 
 
 @app.callback(invoke_without_command=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+import typer
 
 from llamaduo.cli.options import (
     DEFAULT_CONFIG,
@@ -13,73 +17,54 @@ from llamaduo.cli.options import (
     SetOption,
 )
 
-
-def finetune(
-    config: ConfigOption = DEFAULT_CONFIG,
-    overrides: SetOption = None,
-    name: NameOption = None,
-    rehearse: RehearseOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Fine-tune the local LLM on the train split and all synthetic pairs so far."""
-    do_stage("finetune", config, overrides, name, rehearse, json)
-
-
-def infer(
-    config: ConfigOption = DEFAULT_CONFIG,
-    overrides: SetOption = None,
-    name: NameOption = None,
-    rehearse: RehearseOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Let the local LLM answer every held-out prompt K times."""
-    do_stage("infer", config, overrides, name, rehearse, json)
+STAGES = {
+    "finetune": "Fine-tune the local LLM on the train split and all synthetic pairs so far.",
+    "infer": "Let the local LLM answer every held-out prompt K times.",
+    "judge": "Let the judges score every response M times. Costs money.",
+    "synthesize": "Ask the service LLM for more pairs like the train split. Costs money.",
+    "curate": "Deduplicate, filter and decontaminate the new pairs.",
+}
+COVERAGE_STAGES = {
+    "import": "Read the coverage data into the run; count what is refused and why.",
+    "split": "Split the pairs into train, test and final, near-duplicates together.",
+}
 
 
-def judge(
-    config: ConfigOption = DEFAULT_CONFIG,
-    overrides: SetOption = None,
-    name: NameOption = None,
-    rehearse: RehearseOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Let the judges score every response M times. Costs money."""
-    do_stage("judge", config, overrides, name, rehearse, json)
+def add_stage_commands(app: typer.Typer, panel: str) -> None:
+    """Add a command for each stage; those of the coverage data below ``coverage``."""
+    for stage, what in STAGES.items():
+        app.command(stage, help=what, rich_help_panel=panel)(_command(stage))
+    coverage = typer.Typer(help="Import the coverage data, split it once.", no_args_is_help=True)
+    for stage, what in COVERAGE_STAGES.items():
+        coverage.command(stage, help=what)(_command(stage))
+    app.add_typer(coverage, name="coverage", rich_help_panel=panel)
 
 
-def synthesize(
-    config: ConfigOption = DEFAULT_CONFIG,
-    overrides: SetOption = None,
-    name: NameOption = None,
-    rehearse: RehearseOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Ask the service LLM for more pairs like the train split. Costs money."""
-    do_stage("synthesize", config, overrides, name, rehearse, json)
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every stage command takes."""
+
+    config: Path
+    overrides: list[str] | None
+    name: str | None
+    rehearse: bool
+    json: bool
 
 
-def curate(
-    config: ConfigOption = DEFAULT_CONFIG,
-    overrides: SetOption = None,
-    name: NameOption = None,
-    rehearse: RehearseOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Deduplicate, filter and decontaminate the new pairs."""
-    do_stage("curate", config, overrides, name, rehearse, json)
+def _command(stage: str) -> Callable[..., None]:
+    def command(
+        config: ConfigOption = DEFAULT_CONFIG,
+        overrides: SetOption = None,
+        name: NameOption = None,
+        rehearse: RehearseOption = False,
+        json: JsonOption = False,
+    ) -> None:
+        _do_stage(stage, Options(config, overrides, name, rehearse, json))
+
+    return command
 
 
-COMMANDS = (finetune, infer, judge, synthesize, curate)
-
-
-def do_stage(
-    stage: str,
-    config: Path,
-    overrides: list[str] | None,
-    name: str | None,
-    rehearse: bool,
-    as_json: bool,
-) -> None:
+def _do_stage(stage: str, options: Options) -> None:
     """Do ``stage`` of the run if it is the next one, then say what comes next."""
     from llamaduo.cli.output import console, print_json, print_tables
     from llamaduo.cli.progress import label, showing_progress
@@ -89,7 +74,7 @@ def do_stage(
     from llamaduo.reporting.tables import stage_counts
     from llamaduo.stages import Paused
 
-    session = begin(config, overrides, name, rehearse)
+    session = begin(options.config, options.overrides, options.name, options.rehearse)
     next_stage: str | None = None
     with showing_progress() as notify, owned(session, notify, only=stage) as run:
         before = set(run.manifest.stages)
@@ -99,18 +84,15 @@ def do_stage(
             next_stage = paused.next_stage
         done = [name for name in run.manifest.stages if name not in before]
         spend = run.ledger.spend()
-    if as_json:
+    if options.json:
         print_json({"run": str(session.directory.root), "done": done, "next": next_stage})
         return
+    out = console()
     if not done:
-        console().print("This run is finished: there is nothing left to do.")
+        out.print("This run is finished: there is nothing left to do.")
         return
     print_tables(stage_counts(gather(session.directory.root, spend)))
-    out = console()
     out.print("Done: " + ", ".join(label(stage) for stage in done), markup=False)
     if next_stage:
-        out.print(f"Next: llamaduo {_command(next_stage)}", markup=False)
-
-
-def _command(stage: str) -> str:
-    return f"coverage {stage}" if stage in ("import", "split") else stage
+        parent = "coverage " if next_stage in COVERAGE_STAGES else ""
+        out.print(f"Next: llamaduo {parent}{next_stage}", markup=False)

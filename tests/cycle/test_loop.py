@@ -1,0 +1,167 @@
+"""The loop from coverage data to a verdict, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from llamaduo.cycle import migrate
+from llamaduo.deployment.bundle import Bundle
+from llamaduo.errors import BudgetExceeded, RunError
+from llamaduo.records import Event, Pair, Response, Scores, Verdict
+from llamaduo.stages import Paused, own_run
+from llamaduo.storage.jsonl import read_record, read_records
+from llamaduo.storage.run_directory import RunDirectory
+from tests.cycle.small_loop import configuration, run_loop
+
+STAGES = [
+    "import",
+    "split",
+    "lengths",
+    "base/infer",
+    "base/judge",
+    "cycles/000/finetune",
+    "cycles/000/infer",
+    "cycles/000/judge",
+    "cycles/000/synthesize",
+    "cycles/000/curate",
+    "cycles/001/finetune",
+    "cycles/001/infer",
+    "cycles/001/judge",
+    "final/infer",
+    "final/judge",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, base_url: str) -> tuple[Path, Verdict]:
+    """A run that used both its cycles, and its verdict."""
+    verdict = run_loop(configuration(folder, base_url), folder, "finished")
+    return folder / "runs" / "finished", verdict
+
+
+def asked(record: Path) -> int:
+    return record.read_text().count('"asked"')
+
+
+def test_the_verdict_says_why_it_stopped(finished: tuple[Path, Verdict]) -> None:
+    run, verdict = finished
+    assert verdict.outcome == "stopped"
+    assert "all 2 cycles have run" in verdict.reason
+    assert verdict.shortfalls[0].startswith("precision mean score")
+    assert verdict.reference_sources == ("human",)
+    assert read_record(run / "verdict.json", Verdict) == verdict
+
+
+def test_the_run_directory_is_what_other_programs_rely_on(
+    finished: tuple[Path, Verdict],
+) -> None:
+    run, _ = finished
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert list(manifest["stages"]) == STAGES
+    for name in ("run.yaml", "ledger.sqlite", "verdict.json", "report/report.html"):
+        assert (run / name).is_file(), name
+    for name in ("train", "test", "final"):
+        assert read_records(run / "coverage" / f"{name}.jsonl", Pair)
+    for folder in ("base", "cycles/000", "cycles/001", "final"):
+        responses = read_records(run / folder / "responses.jsonl", Response)
+        scores = read_record(run / folder / "scores.json", Scores)
+        assert scores.responses == len(responses) == scores.prompts * 2
+        assert set(Counter(r.pair_id for r in responses).values()) == {2}
+        judged = (run / folder / "judgements.jsonl").read_text().count("\n")
+        unscored = (run / folder / "unscored.jsonl").read_text().count("\n")
+        assert judged + unscored == scores.responses * 2
+    bundle = read_record(run / "bundle" / "bundle.json", Bundle)
+    assert bundle.label == "target missed"
+    assert (run / "bundle" / "adapter_model.safetensors").is_file()
+
+
+def test_synthetic_pairs_are_trained_on_from_the_next_cycle(
+    finished: tuple[Path, Verdict],
+) -> None:
+    run, _ = finished
+    train = len(read_records(run / "coverage" / "train.jsonl", Pair))
+    kept = read_records(run / "cycles" / "000" / "synthetic.jsonl", Pair)
+    trained = [
+        json.loads((run / "cycles" / cycle / "training.json").read_text())["pairs"]
+        for cycle in ("000", "001")
+    ]
+    assert trained == [train, train + len(kept)]
+    seeds = {pair.id for pair in read_records(run / "coverage" / "train.jsonl", Pair)}
+    for pair in kept:
+        assert set(pair.provenance.seeds) <= seeds
+        assert pair.provenance.call
+        assert pair.system, "the seeds' system prompt stays"
+
+
+def test_a_finished_run_is_loaded_and_asks_nothing(
+    finished: tuple[Path, Verdict], folder: Path, base_url: str, record: Path
+) -> None:
+    before = asked(record)
+    assert run_loop(configuration(folder, base_url), folder, "finished") == finished[1]
+    assert asked(record) == before
+
+
+def test_a_lower_target_is_judged_anew_from_what_is_there(
+    finished: tuple[Path, Verdict], folder: Path, base_url: str, record: Path
+) -> None:
+    before = asked(record)
+    easy = configuration(folder, base_url, **{"target.precision.mean_score": "0"})
+    assert run_loop(easy, folder, "finished").outcome == "passed"
+    assert asked(record) == before
+    bundle = read_record(finished[0] / "bundle" / "bundle.json", Bundle)
+    assert bundle.label == "target met"
+
+
+def test_one_stage_at_a_time_walks_the_same_corridor(folder: Path, base_url: str) -> None:
+    config = configuration(folder, base_url, **{"limits.cycles": "1"})
+    kinds = ["import", "split", "infer", "judge", "finetune", "infer", "judge", "infer", "judge"]
+    for kind, following in zip(kinds, [*kinds[1:], None], strict=True):
+        directory = RunDirectory(folder / "runs" / "stepwise")
+        with own_run(config, directory, root=folder, cache=folder, only=kind) as run:
+            if following:
+                with pytest.raises(Paused, match=following):
+                    migrate(run)
+            else:
+                assert migrate(run).outcome == "stopped"
+
+
+def test_a_changed_file_of_a_finished_stage_stops_the_run(folder: Path, base_url: str) -> None:
+    config = configuration(folder, base_url)
+    directory = RunDirectory(folder / "runs" / "changed")
+    with (
+        own_run(config, directory, root=folder, cache=folder, only="import") as run,
+        pytest.raises(Paused),
+    ):
+        migrate(run)
+    accepted = directory.coverage / "accepted.jsonl"
+    accepted.write_text(accepted.read_text().replace("normal", "urgent"))
+    with pytest.raises(RunError, match=r"accepted\.jsonl was changed since stage 'import'"):
+        run_loop(config, folder, "changed")
+
+
+@pytest.mark.parametrize(
+    ("budget", "ends"),
+    [("1", "before anything was judged"), ("21", "with a verdict")],
+)
+def test_the_budget_is_never_overshot(folder: Path, base_url: str, budget: str, ends: str) -> None:
+    """At $1,000 a million output tokens a call may cost $4.10 and costs about $0.05."""
+    config = configuration(
+        folder,
+        base_url,
+        **{"service.price": "{input: 0, output: 1000}", "limits.budget_usd": budget},
+    )
+    events: list[Event] = []
+    if ends == "with a verdict":
+        verdict = run_loop(config, folder, f"budget-{budget}", events.append)
+        assert verdict.outcome == "stopped"
+        assert "the budget is used up" in verdict.reason
+        verdict_file = folder / "runs" / f"budget-{budget}" / "verdict.json"
+        assert read_record(verdict_file, Verdict) == verdict
+    else:
+        with pytest.raises(BudgetExceeded, match="It was not sent"):
+            run_loop(config, folder, f"budget-{budget}", events.append)
+        assert not any(event.unit == "intent" for event in events)
