@@ -29,7 +29,6 @@ service:
   model: openai-chat:gpt-4o # what a real run would ask; this one asks the rehearsal service
 
 finetuning:
-  learning_rate: 0.002
   seed: {seed}
 
 inference:
@@ -40,7 +39,7 @@ judging:
   judgements_per_response: 2 # M
 
 synthesis:
-  pairs: 200
+  pairs: 140 # asked for after cycle 0
   seed: {seed}
 
 target:
