@@ -131,17 +131,19 @@ def test_the_resolved_configuration_reads_back(
     path = tmp_path_factory.mktemp("run") / "run.yaml"
     path.write_text(dump_config(config, version="1", rehearsed=True), encoding="utf-8")
     assert read_resolved(path) == (config, True)
-    assert differences(config, config) == ()
+    assert differences(config, config) == {}
 
 
 def test_what_would_change_records_is_a_difference_and_what_would_not_is_none() -> None:
     before = parse_config(MINIMAL, "f")
     free = ["limits.cycles=9", "target.precision.mean_score=1", "service.concurrency=2"]
-    assert differences(before, parse_config(MINIMAL, "f", free)) == ()
-    (difference,) = differences(before, parse_config(MINIMAL, "f", ["finetuning.epochs=5"]))
-    assert difference == "finetuning.epochs: the run has 2.0, the configuration 5.0"
+    assert differences(before, parse_config(MINIMAL, "f", free)) == {}
+    changed = differences(before, parse_config(MINIMAL, "f", ["finetuning.epochs=5"]))
+    assert changed == {
+        "finetuning.epochs": "finetuning.epochs: the run has 3.0, the configuration 5.0"
+    }
     judges = "judging: {judges: [{model: 'openai:a', base_url: 'http://localhost:1/v1'}]}\n"
     moved = judges.replace(":1/", ":2/")
     with_judges = [parse_config(MINIMAL + text, "f") for text in (judges, moved)]
-    assert differences(*with_judges) == ()
+    assert differences(*with_judges) == {}
     assert differences(before, with_judges[0])

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Config": "llamaduo.config",
     "load_config": "llamaduo.config",
-    "Run": "llamaduo.stages",
+    "Run": "llamaduo.run",
     "migrate": "llamaduo.cycle",
     "LlamaduoError": "llamaduo.errors",
     "Pair": "llamaduo.records",
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from llamaduo.cycle import migrate
     from llamaduo.errors import LlamaduoError
     from llamaduo.records import Pair, Scores, Verdict
-    from llamaduo.stages import Run
+    from llamaduo.run import Run
 
 
 def __getattr__(name: str) -> Any:

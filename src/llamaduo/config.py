@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from llamaduo.coverage.settings import CoverageSettings
 from llamaduo.curation.settings import CurationSettings
-from llamaduo.errors import ConfigError, Problem, UsageError
+from llamaduo.errors import ConfigError, Problem, RunError, UsageError
 from llamaduo.evaluation.settings import (
     JudgingSettings,
     LimitSettings,
@@ -53,6 +53,16 @@ class Config(BaseModel):
     curation: CurationSettings = CurationSettings()
     target: TargetSettings = TargetSettings(precision=MetricTarget(mean_score=80.0))
     limits: LimitSettings = LimitSettings()
+
+    @model_validator(mode="after")
+    def _judges_differ(self) -> Config:
+        models = [judge.model for judge in self.judging.judges]
+        if twice := sorted({model for model in models if models.count(model) > 1}):
+            raise ValueError(
+                f"judging.judges names {', '.join(twice)} more than once; list each model once,"
+                " and let judging.judgements_per_response repeat it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _targets_are_measured(self) -> Config:
@@ -118,7 +128,7 @@ def _parse_yaml(text: str, place: str) -> tuple[dict[str, Any], Any]:
         raise ConfigError(
             [Problem(where, f"not YAML: {error.problem}", "Check quotes, colons and indentation.")]
         ) from None
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: the 45th of a month
         raise ConfigError([Problem(place, f"not YAML: {error}")]) from None
     if values is None:
         values, lines = {}, {}
@@ -142,7 +152,7 @@ def _apply(values: dict[str, Any], override: str) -> tuple[str, ...]:
         )
     try:
         value = YAML(typ="safe", pure=True).load(raw)
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):
         raise ConfigError(
             [Problem(f"--set {override}", "the value is not YAML", "Quote it.")]
         ) from None
@@ -158,7 +168,7 @@ def _apply(values: dict[str, Any], override: str) -> tuple[str, ...]:
 def _problem(
     error: ErrorDetails, lines: Any, place: str, origins: Mapping[tuple[str, ...], str]
 ) -> Problem:
-    loc = tuple(part for part in error["loc"] if part != "[key]")
+    loc = tuple(part for part in error["loc"] if part != "[key]") or _named_in(error["msg"])
     names = tuple(str(part) for part in loc)
     override = next((text for path, text in origins.items() if path[: len(names)] == names), None)
     where = f"--set {override}" if override and names else _place_of(loc, lines, place)
@@ -168,8 +178,19 @@ def _problem(
     if error["type"] == "missing":
         return Problem(where, f"{dotted} is missing", _advice(loc))
     what = error["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(error["input"], dict | BaseModel) else f" (found {error['input']!r})"
+    hidden = isinstance(error["input"], dict | BaseModel) or names[-1:] in _NEVER_ECHOED
+    shown = "" if hidden else f" (found {error['input']!r})"
     return Problem(where, f"{dotted}: {what}{shown}", _advice(loc))
+
+
+_NEVER_ECHOED = (("api_key_env",), ("base_url",))
+"""Where people paste a key by mistake."""
+
+
+def _named_in(message: str) -> tuple[str, ...]:
+    """The setting that a check across sections begins its message with."""
+    first = message.removeprefix("Value error, ").partition(" ")[0]
+    return tuple(first.split(".")) if first.partition(".")[0] in Config.model_fields else ()
 
 
 def _place_of(loc: Sequence[int | str], lines: Any, place: str) -> str:
@@ -230,6 +251,8 @@ FREE_TO_CHANGE = (
     "target",
     "limits",
     "judging.max_unscored",
+    "inference.batch_size",
+    "finetuning.batch_size",
     "service.base_url",
     "service.api_key_env",
     "service.price",
@@ -237,7 +260,8 @@ FREE_TO_CHANGE = (
     "service.timeout_seconds",
     "service.deadline_seconds",
 )
-"""What may differ when a run is resumed: it changes no record that is there already."""
+"""What may differ when a run is resumed: it changes no record that is there already. The batch
+sizes are among them because running out of memory is mended by lowering them."""
 
 _OPERATIONAL = tuple(
     name.removeprefix("service.") for name in FREE_TO_CHANGE if name.startswith("service.")
@@ -258,24 +282,30 @@ def dump_config(config: Config, *, version: str, rehearsed: bool) -> str:
 
 
 def read_resolved(path: Path) -> tuple[Config, bool]:
-    """The configuration a run was started with, and whether it was rehearsed."""
-    from ruamel.yaml import YAML
+    """The configuration a run was last carried on with, and whether it was rehearsed.
 
-    values, _ = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    header = values.pop("llamaduo", {})
-    buffer = io.StringIO()
-    YAML(typ="safe", pure=True).dump(values, buffer)
-    return parse_config(buffer.getvalue(), str(path)), bool(header.get("rehearsed"))
+    Raises:
+        RunError: ``run.yaml`` is missing or damaged.
+    """
+    try:
+        values, _ = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        header = values.pop("llamaduo")
+        return Config.model_validate(values), bool(header["rehearsed"])
+    except (OSError, ValueError, LookupError, TypeError, ConfigError) as error:
+        raise RunError(
+            f"{path} is not the configuration of a run: {error}",
+            hint="Restore the file, or start a new run with --name.",
+        ) from error
 
 
-def differences(before: Config, now: Config) -> tuple[str, ...]:
-    """Keys that differ and would change records which a run has already, in words."""
+def differences(before: Config, now: Config) -> dict[str, str]:
+    """Keys that differ and may change records that a run has, each with both values in words."""
     old, new = (_flat(config.model_dump(mode="json")) for config in (before, now))
-    return tuple(
-        f"{key}: the run has {old.get(key)!r}, the configuration {new.get(key)!r}"
+    return {
+        key: f"{key}: the run has {old.get(key)!r}, the configuration {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key) and not _free(key)
-    )
+    }
 
 
 def _free(key: str) -> bool:

@@ -8,13 +8,13 @@ again resumes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llamaduo.errors import BudgetExceeded
 from llamaduo.evaluation.verdict import reach_verdict
 from llamaduo.records import Checkpoint, FinalSplit, Pair, Scores, Split, TestSplit, Verdict
+from llamaduo.run import Run
 from llamaduo.stages import (
-    Run,
     answer_tokens,
     base_model,
     bundle_best,
@@ -49,14 +49,12 @@ def migrate(run: Run) -> Verdict:
     """
     split = divide(run, collect(run))  # Phase 1: ① ②
     base = base_model(run)
-    lengths = measure(run, (*split.train.pairs, *split.test.pairs, *split.final.pairs), base)
-    tokens = answer_tokens(run, lengths, base)
+    tokens = answer_tokens(run, measure(run, split, base), base)
 
     laps: list[Lap] = []
     try:
         verdict = _align(run, split, base, tokens, laps)  # Phase 2: ③ to ⑥
-        if split.final.pairs:
-            _assess(run, "final", laps[verdict.best_cycle].checkpoint, split.final, tokens)
+        verdict = _confirm(run, split, laps, verdict, tokens)
     except BudgetExceeded:
         if not laps:
             raise
@@ -83,6 +81,19 @@ def _align(run: Run, split: Split, base: Checkpoint, tokens: int, laps: list[Lap
             return verdict
         raw = synthesize_after(run, cycle, split.train)
         synthetic += curate_batch(run, cycle, raw, synthetic, split)
+
+
+def _confirm(run: Run, split: Split, laps: list[Lap], verdict: Verdict, tokens: int) -> Verdict:
+    """Judge the best checkpoint on the final split, once. Nothing is chosen by it."""
+    if not split.final.pairs:
+        return verdict
+    best = verdict.best_cycle
+    try:
+        _assess(run, f"final/{best:03d}", laps[best].checkpoint, split.final, tokens)
+    except BudgetExceeded:
+        missing = "The budget ended before the final split was judged (limits.budget_usd)."
+        return replace(verdict, reason=f"{verdict.reason} {missing}")
+    return verdict
 
 
 def _assess(

@@ -12,6 +12,7 @@
     │   └── RunIncompatible        written by another version, or with another configuration
     ├── ServiceError               the service LLM did not do what was asked
     │   ├── ServiceRefused         it never will: bad key, no quota, unknown model
+    │   │   └── QuestionRefused    it will not answer this one question; others may pass
     │   ├── ServiceUnavailable     it did not answer before the deadline
     │   └── BudgetExceeded         the next call could overshoot limits.budget_usd
     └── StageFailed                a stage lost more than it may
@@ -100,6 +101,18 @@ class ServiceError(LlamaduoError):
 
 class ServiceRefused(ServiceError):
     """A refusal that asking again will not change: bad key, no quota, unknown model."""
+
+
+class QuestionRefused(ServiceRefused):
+    """One question that will not be answered: filtered, too long, or answered with what is no
+    reply. ``reason`` is short, for a record; ``call`` finds the raw replies in the ledger."""
+
+    def __init__(
+        self, message: str, *, reason: str = "", call: str | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason or message
+        self.call = call
 
 
 class ServiceUnavailable(ServiceError):

@@ -125,6 +125,62 @@ class Split:
     """Near-duplicate pairs (train id, held-out id) that a group key or size forced apart."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row of the coverage data that was not imported: where it stands, and why."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFigures:
+    """``coverage/import.json``: what reading the coverage data brought."""
+
+    read: int
+    duplicates: int
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFigures:
+    """``coverage/split.json``: a :class:`Split` without its pairs."""
+
+    train: int
+    test: int
+    final: int
+    sha256: str
+    clusters: int
+    leaks: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def accepted(self) -> int:
+        return self.train + self.test + self.final
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Lengths in tokens. A pair fits when prompt and response together do not exceed ``window``.
+
+    ``histogram`` holds (upper bound in tokens, pairs): the bounds are powers of two, each
+    bar counts the pairs above the bound before it, and empty bars between others are kept.
+    """
+
+    pairs: int
+    fits: int
+    longest_prompt: int
+    longest_response: int
+    histogram: tuple[tuple[int, int], ...]
+    window: int
+    longest_train_response: int = 0
+    """What the length of answers is bounded by; held-out references have no say in it."""
+
+    @property
+    def share(self) -> float:
+        """The share of pairs that fit, 0 to 1."""
+        return self.fits / self.pairs if self.pairs else 0.0
+
+
 # --- the local LLM ------------------------------------------------------------------------
 
 
@@ -142,6 +198,8 @@ class Checkpoint:
     cycle: int | None = None
     window: int
     """Tokens the model can attend to."""
+    fingerprint: str = ""
+    """Tells the files in ``base`` from those of another model; empty where nobody took it."""
 
     @property
     def author(self) -> Author:
@@ -304,6 +362,8 @@ class Scores:
     panel: dict[Metric, MetricScores]
     exact_match: float
     """Share of responses equal to the reference up to white space, 0–100."""
+    set_aside: int = 0
+    """Prompts beside ``prompts`` that have no response, because they do not fit the window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,6 +412,30 @@ class Curated:
     kept: tuple[Pair, ...]
     dropped: tuple[Dropped, ...]
     discounted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisFigures:
+    """``synthesis.json``: a :class:`RawBatch` without its pairs."""
+
+    pairs: int
+    requests: int
+    salvaged: int
+    malformed: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurationFigures:
+    """``curation.json``: pairs kept, pairs dropped by step, frames discounted."""
+
+    kept: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    discounted: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> int:
+        """Pairs that went in."""
+        return self.kept + sum(self.dropped.values())
 
 
 # --- progress -----------------------------------------------------------------------------

@@ -149,3 +149,73 @@ def test_a_place_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[s
     Path("runs").write_text("in the way")
     assert llamaduo("coverage", "import") == 1
     assert "runs" in capsys.readouterr().err
+
+
+def test_a_mended_mistake_does_not_cost_the_name_of_the_run() -> None:
+    write(lines(PAIRS))
+    assert llamaduo("coverage", "import", "--set", "coverage.data=[wrong.jsonl]") == 2
+    assert llamaduo("coverage", "import") == 0
+
+
+def test_the_run_keeps_the_configuration_it_was_carried_on_with() -> None:
+    write(lines(PAIRS))
+    assert llamaduo("coverage", "import") == 0
+    assert llamaduo("coverage", "split", "--set", "target.precision.mean_score=11") == 0
+    assert "mean_score: 11" in Path("runs/main/run.yaml").read_text()
+
+
+def test_leave_to_spend_is_asked_for_by_every_command_that_spends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    write(lines(PAIRS))
+    assert llamaduo("coverage", "import") == 0
+    with Path("/dev/null").open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        for command in ("run", "judge", "synthesize"):
+            assert llamaduo(command) == 2
+            assert "nothing says that it may" in capsys.readouterr().err
+
+
+def test_the_next_command_names_the_same_run(capsys: pytest.CaptureFixture[str]) -> None:
+    write(lines(PAIRS))
+    assert llamaduo("coverage", "import", "--name", "other", "--rehearse") == 0
+    assert "Next: llamaduo coverage split --name other --rehearse" in capsys.readouterr().out
+    assert llamaduo("status") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("run.yaml", b""),
+        ("run.yaml", b"\xff\xfe"),
+        ("run.yaml", b"coverage: [1"),
+        ("manifest.json", b"{}"),
+        ("manifest.json", b'{"format": 1, "version": "x", "stages": {"cycles/x": 3}}'),
+        ("ledger.sqlite", b"not a database, and long enough to be read as one" * 99),
+    ],
+)
+def test_a_damaged_run_is_named(
+    name: str, damage: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(lines(PAIRS))
+    assert llamaduo("coverage", "import") == 0
+    Path("runs/main", name).write_bytes(damage)
+    for suffix in ("-wal", "-shm"):
+        Path(f"runs/main/{name}{suffix}").unlink(missing_ok=True)
+    assert llamaduo("coverage", "split") == 1
+    shown = capsys.readouterr().err
+    assert name in shown
+    assert "Next:" in shown
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ["name: 2020-13-45\n", "synthesis: {growth: .inf}\n", "finetuning: {seed: -1}\n"],
+)
+def test_odd_values_are_problems_not_tracebacks(
+    extra: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(lines(PAIRS), extra)
+    assert llamaduo("coverage", "import") == 2
+    assert "llamaduo.yaml" in capsys.readouterr().err

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaduo.coverage.lengths import Lengths, measure_lengths
-from llamaduo.records import Message, Pair, Provenance, pair_id
+from llamaduo.coverage.lengths import measure_lengths
+from llamaduo.records import Lengths, Message, Pair, Provenance, pair_id
 
 
 def pair(prompt_words: int, response_words: int) -> Pair:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from llamaduo.curation.settings import CurationSettings
-from llamaduo.errors import ConfigError
 from llamaduo.records import Pair
 from llamaduo.tasks.settings import TaskSettings
 from tests.curation.making import curated, pair
@@ -147,9 +147,9 @@ def test_a_schema_elsewhere_is_not_fetched() -> None:
     assert (found or "").startswith("the JSON Schema refers to another document")
 
 
-def test_a_schema_that_is_none_is_a_problem_of_the_configuration() -> None:
-    with pytest.raises(ConfigError, match=r"task\.json_schema: not a JSON Schema"):
-        reason(pair(ASK), task=TaskSettings(json_schema={"type": "plant"}))
+def test_a_pair_whose_own_schema_is_none_is_dropped() -> None:
+    found = reason(replace(pair(ASK, '{"plant": "tulip"}'), json_schema={"type": "plant"}))
+    assert (found or "").startswith("the pair's JSON Schema is not one")
 
 
 def test_a_label_must_be_one_of_the_tasks() -> None:

@@ -47,7 +47,7 @@ def configuration(folder: Path, base_url: str, **overrides: str) -> Config:
 def run_loop(config: Config, folder: Path, name: str, notify: Notify = silent) -> Verdict:
     """Run (or resume) the loop as ``runs/NAME`` within ``folder``."""
     from llamaduo.cycle import migrate
-    from llamaduo.stages import own_run
+    from llamaduo.run import own_run
 
     directory = RunDirectory(folder / "runs" / name)
     with own_run(config, directory, root=folder, cache=folder / "cache", notify=notify) as run:

@@ -28,7 +28,7 @@ DEATHS = [
     ("cycle 1: infer", "responses", 1),
     ("ledger", "answer", 1),
     ("final: infer", "responses", 1),
-    ("final/judge", "stage", 1),
+    ("final/000/judge", "stage", 1),
 ]
 """Every stage is hit: fine-tunes by steps, inference by batches, paid stages by ledger rows."""
 
@@ -73,7 +73,12 @@ def test_a_killed_run_ends_like_an_undisturbed_one(
     ends = live(folder, base_url, "killed", DEATHS)
     assert ends == [-9] * len(DEATHS) + [0]
 
-    for file in ("verdict.json", "base/scores.json", "cycles/001/scores.json", "final/scores.json"):
+    for file in (
+        "verdict.json",
+        "base/scores.json",
+        "cycles/001/scores.json",
+        "final/000/scores.json",
+    ):
         expected, killed = (folder / "runs" / run / file for run in ("undisturbed", "killed"))
         assert json.loads(killed.read_text()) == json.loads(expected.read_text()), file
     for file in ("cycles/000/synthetic.jsonl", "cycles/000/dropped.jsonl"):

@@ -12,7 +12,8 @@ from llamaduo.cycle import migrate
 from llamaduo.deployment.bundle import Bundle
 from llamaduo.errors import BudgetExceeded, RunError
 from llamaduo.records import Event, Pair, Response, Scores, Verdict
-from llamaduo.stages import Paused, own_run
+from llamaduo.run import Paused, own_run
+from llamaduo.service.ledger import read_spend
 from llamaduo.storage.jsonl import read_record, read_records
 from llamaduo.storage.run_directory import RunDirectory
 from tests.cycle.small_loop import configuration, run_loop
@@ -31,8 +32,8 @@ STAGES = [
     "cycles/001/finetune",
     "cycles/001/infer",
     "cycles/001/judge",
-    "final/infer",
-    "final/judge",
+    "final/000/infer",
+    "final/000/judge",
 ]
 
 
@@ -66,7 +67,7 @@ def test_the_run_directory_is_what_other_programs_rely_on(
         assert (run / name).is_file(), name
     for name in ("train", "test", "final"):
         assert read_records(run / "coverage" / f"{name}.jsonl", Pair)
-    for folder in ("base", "cycles/000", "cycles/001", "final"):
+    for folder in ("base", "cycles/000", "cycles/001", "final/000"):
         responses = read_records(run / folder / "responses.jsonl", Response)
         scores = read_record(run / folder / "scores.json", Scores)
         assert scores.responses == len(responses) == scores.prompts * 2
@@ -145,7 +146,7 @@ def test_a_changed_file_of_a_finished_stage_stops_the_run(folder: Path, base_url
 
 @pytest.mark.parametrize(
     ("budget", "ends"),
-    [("1", "before anything was judged"), ("21", "with a verdict")],
+    [("1", "before anything was judged"), ("8.5", "with a verdict")],
 )
 def test_the_budget_is_never_overshot(folder: Path, base_url: str, budget: str, ends: str) -> None:
     """At $1,000 a million output tokens a call may cost $4.10 and costs about $0.05."""
@@ -161,7 +162,31 @@ def test_the_budget_is_never_overshot(folder: Path, base_url: str, budget: str, 
         assert "the budget is used up" in verdict.reason
         verdict_file = folder / "runs" / f"budget-{budget}" / "verdict.json"
         assert read_record(verdict_file, Verdict) == verdict
+        spent = sum(row.usd for row in read_spend(verdict_file.with_name("ledger.sqlite")))
+        assert 3 < spent <= float(budget)
     else:
         with pytest.raises(BudgetExceeded, match="It was not sent"):
             run_loop(config, folder, f"budget-{budget}", events.append)
         assert not any(event.unit == "intent" for event in events)
+
+
+def test_another_best_cycle_gets_final_scores_of_its_own(folder: Path, base_url: str) -> None:
+    """A target that cycle 0 meets makes it the best; raised, cycle 1 can become it."""
+    easy = {"target.precision.mean_score": "0"}
+    assert run_loop(configuration(folder, base_url, **easy), folder, "raised").best_cycle == 0
+    run = folder / "runs" / "raised"
+    assert (run / "final" / "000" / "scores.json").is_file()
+    verdict = run_loop(configuration(folder, base_url), folder, "raised")
+    assert verdict.cycle == 1
+    best = f"{verdict.best_cycle:03d}"
+    assert (run / "final" / best / "scores.json").is_file()
+    assert read_record(run / "bundle" / "bundle.json", Bundle).cycle == verdict.best_cycle
+    assert "mean_score: 99" in (run / "run.yaml").read_text()
+
+
+def test_a_missing_ledger_is_not_replaced_by_an_empty_one(folder: Path, base_url: str) -> None:
+    config = configuration(folder, base_url, **{"target.precision.mean_score": "0"})
+    run_loop(config, folder, "lost")
+    (folder / "runs" / "lost" / "ledger.sqlite").unlink()
+    with pytest.raises(RunError, match=r"ledger\.sqlite is missing, though 'base/judge'"):
+        run_loop(config, folder, "lost")

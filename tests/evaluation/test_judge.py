@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from llamaduo.errors import BudgetExceeded, StageFailed, UsageError
+from llamaduo.errors import BudgetExceeded, QuestionRefused, StageFailed, UsageError
 from llamaduo.evaluation.judge import check_unscored, judge
 from llamaduo.evaluation.settings import JudgingSettings
 from llamaduo.records import Event, Judgements, Question
@@ -119,6 +119,22 @@ async def test_a_cut_off_reply_does_not_count() -> None:
     service = ScriptedService(lambda _: reply(marks(), finish="length"))
     got = await judge(RESPONSES[:1], PAIRS, [service], settings(1), TASK)
     assert [u.reason for u in got.unscored] == ["the reply was cut off at its token limit"]
+
+
+@pytest.mark.parametrize("when", ["at once", "at the repair"])
+async def test_a_refused_question_is_unscored_and_the_others_go_on(when: str) -> None:
+    refused = QuestionRefused("m at h refused.", reason="refused (HTTP 400: filtered)", call="k9")
+
+    def rule(question: Question) -> str | Exception:
+        if not any("answer 1" in m.content for m in question.messages):
+            return marks(90)
+        return refused if when == "at once" or len(question.messages) > 2 else "no JSON"
+
+    got = await judge(RESPONSES[:2], PAIRS, [ScriptedService(rule)], settings(1), TASK)
+    assert [j.response_id for j in got.scored] == [RESPONSES[0].id]
+    [missing] = got.unscored
+    assert (missing.response_id, missing.call) == (RESPONSES[1].id, "k9")
+    assert missing.reason == "refused (HTTP 400: filtered)"
 
 
 async def test_a_service_error_comes_out_by_itself_and_stops_the_asking() -> None:

@@ -106,6 +106,12 @@ def test_exact_match_is_a_share_of_all_responses_judged_or_not() -> None:
     assert (got.prompts, got.responses) == (2, 3)
 
 
+def test_prompts_without_a_response_are_counted() -> None:
+    got = score(RESPONSES[:2], PAIRS, Judgements((), ()), SETTINGS)
+    assert (got.prompts, got.set_aside) == (1, 1)
+    assert score(RESPONSES, PAIRS, Judgements((), ()), SETTINGS).set_aside == 0
+
+
 def test_judgements_of_other_responses_are_refused() -> None:
     stranger = response(pair("another question"))
     with pytest.raises(StageFailed, match="1 judged responses are not among the 4"):

@@ -71,6 +71,36 @@ def test_standing_does_not_let_one_metric_make_up_for_another() -> None:
     assert standing(scores(None, similarity=60.0), target) == 30.0
 
 
+# --- prompts that were set aside --------------------------------------------------------------
+
+
+def set_aside(count: int, of: int, precision: float = 90.0) -> Scores:
+    return replace(scores(precision), prompts=of - count, set_aside=count)
+
+
+def test_a_pass_says_how_many_prompts_it_leaves_out() -> None:
+    got = reach_verdict([set_aside(2, 100)], TARGET, LIMITS, reference_sources=("human",))
+    assert (got.outcome, got.shortfalls) == ("passed", ())
+    assert "2 of 100 prompts were set aside as too long and are not in the scores" in got.reason
+    assert "set aside" not in reach(90.0).reason
+
+
+@pytest.mark.parametrize(("count", "of"), [(3, 100), (1, 49), (1, 1)])
+def test_too_many_prompts_set_aside_is_no_pass(count: int, of: int) -> None:
+    got = reach_verdict([set_aside(count, of)], TARGET, LIMITS, reference_sources=("human",))
+    assert got.shortfalls == (
+        f"{count} of {of} test prompts do not fit the window (at most 2 % may)",
+    )
+    assert got.outcome == "stopped"
+    assert "which no cycle changes" in got.reason
+
+
+def test_a_target_missed_otherwise_too_goes_on() -> None:
+    got = reach_verdict([set_aside(3, 100, 40.0)], TARGET, LIMITS, reference_sources=("human",))
+    assert got.outcome == "continue"
+    assert len(got.shortfalls) == 2
+
+
 # --- the loop's rules -----------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def test_the_adapter_is_replaced_whole_and_carries_no_path(
     into = tmp_path / "a"
     into.mkdir()
     (into / "half-written").write_text("x")
-    named = Checkpoint(model="OWNER/NAME", base=tiny.base, window=tiny.window)
+    named = replace(tiny, model="OWNER/NAME")
     finetune(tickets(4), SETTINGS, start=named, cycle=0, into=into)
     assert sorted(path.name for path in into.iterdir()) == [
         "adapter_config.json",
@@ -144,6 +145,7 @@ def test_the_adapter_is_replaced_whole_and_carries_no_path(
         "checkpoint.json",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert check_adapter(into).fingerprint == tiny.fingerprint != ""
     texts = [(into / name).read_text() for name in ("adapter_config.json", "checkpoint.json")]
     assert all("OWNER/NAME" in text and tiny.base not in text for text in texts)
 

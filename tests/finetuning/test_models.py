@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from llamaduo.errors import ModelError
+from llamaduo.finetuning.fingerprint import fingerprint_of
 from llamaduo.finetuning.models import obtain, token_counter
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.records import Checkpoint
@@ -36,7 +37,9 @@ def edit_json(path: Path, **fields: object) -> None:
 def test_a_folder_becomes_a_base_checkpoint_with_its_window(tmp_path: Path) -> None:
     folder = build_tiny_llama(tmp_path / "m", window=96)
     checkpoint = obtain(LocalSettings(model=str(folder)), cache=tmp_path / "cache")
-    assert checkpoint == Checkpoint(model=str(folder), base=str(folder), window=96)
+    assert checkpoint == Checkpoint(
+        model=str(folder), base=str(folder), window=96, fingerprint=fingerprint_of(folder)
+    )
     assert checkpoint.author == "base"
     assert not (tmp_path / "cache").exists()
 
@@ -97,9 +100,95 @@ def test_a_tokenizer_without_an_end_of_sequence_is_refused(folder: Path) -> None
     assert "eos_token" in refusal(folder).message
 
 
-def test_neither_a_folder_nor_a_hub_name() -> None:
-    assert "neither a folder nor a Hub name" in refusal("no such folder").message
-    assert "neither a folder nor a Hub name" in refusal("./no/such/folder").message
+def test_a_folder_name_starts_at_the_configurations_folder(folder: Path) -> None:
+    # Written like OWNER/NAME, and yet the folder: the Hub is not asked.
+    model = f"{folder.parent.name}/{folder.name}"
+    checkpoint = obtain(LocalSettings(model=model), folder, folder.parents[1])
+    assert (checkpoint.model, checkpoint.base) == (model, str(folder))
+    absolute = obtain(LocalSettings(model=str(folder)), folder, Path("/elsewhere"))
+    assert absolute.base == str(folder)
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    settings = LocalSettings(model=f"~/{folder.name}")
+    assert obtain(settings, folder, Path("/elsewhere")).base == str(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no such folder",
+        "./no/such",
+        "../no-such",
+        "./a/b",
+        "/no/such",
+        "~/no-such",
+        "a/b/c",
+        "gpt2",
+    ],
+)
+def test_neither_a_folder_nor_a_hub_name(name: str) -> None:
+    error = refusal(name)
+    assert "neither a folder nor a Hub name" in error.message
+    assert "OWNER/NAME" in error.hint
+    assert "smollm2-135m-instruct" in error.hint
+
+
+def test_a_file_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "owner").mkdir()
+    (tmp_path / "owner" / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match="neither a folder nor a Hub name"):
+        obtain(LocalSettings(model="owner/model.gguf"), tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a/b--c", "a/b..c", "a/b.git", "a/" + "b" * 120])
+def test_a_name_that_the_hub_cannot_have(name: str) -> None:
+    error = refusal(name)
+    assert f"{name} cannot be the name of a model on the Hub" in error.message
+    assert "no folder" in error.message
+
+
+def test_a_user_that_does_not_exist() -> None:
+    assert "not a path" in refusal("~no-such-user-here/model").message
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\xff" * 64, b"\x02" + bytes(7) + b"{}"])
+def test_junk_in_place_of_weights_is_named(folder: Path, content: bytes) -> None:
+    (folder / "model.safetensors").write_bytes(content)
+    assert str(folder / "model.safetensors") in refusal(folder).message
+
+
+def test_weights_that_were_cut_off_are_named_whole_or_sharded(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    half = weights.read_bytes()[:-1000]
+    weights.write_bytes(half)
+    assert "not a whole safetensors file" in refusal(folder).message
+    shard = weights.rename(folder / "model-00001-of-00001.safetensors")
+    index = {"weight_map": {"a": shard.name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert str(shard) in refusal(folder).message
+
+
+@pytest.mark.parametrize("spoil", ["config.json", "tokenizer.json", "first", "last", "size"])
+def test_the_fingerprint_is_of_the_content(folder: Path, tiny_folder: Path, spoil: str) -> None:
+    assert fingerprint_of(folder) == fingerprint_of(tiny_folder)
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    if spoil in {"first", "last"}:
+        content[0 if spoil == "first" else -1] ^= 1
+        weights.write_bytes(content)
+    elif spoil == "size":
+        weights.write_bytes(content + b"\0")
+    else:
+        (folder / spoil).write_text("{}")
+    assert fingerprint_of(folder) != fingerprint_of(tiny_folder)
+
+
+def test_another_model_has_another_fingerprint(tiny_folder: Path, tmp_path: Path) -> None:
+    assert fingerprint_of(build_tiny_llama(tmp_path, seed=1)) != fingerprint_of(tiny_folder)
 
 
 def test_the_counter_counts_the_chat_template_too(tiny: Checkpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,27 @@ def test_a_missing_adapter_is_named(tiny: Checkpoint, tmp_path: Path) -> None:
     gone = Checkpoint(model="tiny", base=tiny.base, adapter=str(tmp_path / "gone"), window=256)
     with pytest.raises(ModelError, match="gone"):
         run(gone, tmp_path / "r.jsonl")
+
+
+def models_in_memory() -> int:
+    from transformers import LlamaForCausalLM
+
+    gc.collect()
+    return sum(issubclass(type(thing), LlamaForCausalLM) for thing in gc.get_objects())
+
+
+def test_the_model_is_let_go_after_the_stage(tuned: Checkpoint, tmp_path: Path) -> None:
+    run(tuned, tmp_path / "a.jsonl", GREEDY, PAIRS[:1], new=2)
+    assert models_in_memory() == 0
+
+
+def test_the_model_is_let_go_when_the_stage_fails(tuned: Checkpoint, tmp_path: Path) -> None:
+    def pull_the_plug(_: Event) -> None:
+        assert models_in_memory() == 1
+        raise Cut
+
+    into = tmp_path / "r.jsonl"
+    with pytest.raises(Cut) as caught:
+        infer(tuned, PAIRS, GREEDY, max_new_tokens=2, into=into, notify=pull_the_plug)
+    assert models_in_memory() == 0
+    assert caught.tb  # which holds on to every frame of the stage

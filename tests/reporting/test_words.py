@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from llamaduo.reporting.evidence import Answers, Evidence, SplitFigures, gather
+from llamaduo.records import SplitFigures
+from llamaduo.reporting.evidence import Answers, Evidence, gather
 from llamaduo.reporting.headline import headline
 from llamaduo.reporting.method import caveats, method_facts
 from tests.reporting.runs import SPEND, scores, start_run, verdict, whole_run

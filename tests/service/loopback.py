@@ -57,10 +57,13 @@ def says(text: str | None, *, finish: str = "stop", **message: Any) -> Answer:
     )
 
 
-def error(status: int, message: str, code: str | None = None, **headers: str) -> Answer:
+def error(
+    status: int, message: str, code: str | None = None, param: str | None = None, **headers: str
+) -> Answer:
     """An error in OpenAI's shape."""
     named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    body = json.dumps({"error": {"message": message, "code": code, "type": code}}).encode()
+    fields = {"message": message, "code": code, "type": code, "param": param}
+    body = json.dumps({"error": fields}).encode()
     return Answer(status, body, (("content-type", "application/json"), *named))
 
 

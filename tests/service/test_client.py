@@ -6,10 +6,13 @@ import asyncio
 import gzip
 import json
 import logging
+import os
 import sqlite3
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +24,16 @@ from llamaduo.errors import (
     ExtraMissing,
     KeyMissing,
     LlamaduoError,
+    QuestionRefused,
     RunError,
     RunIncompatible,
     ServiceRefused,
     ServiceUnavailable,
     UsageError,
 )
-from llamaduo.records import Event, Message, Question
-from llamaduo.service.client import check_key, connect
+from llamaduo.records import Event, Message, Question, Reply
+from llamaduo.service.address import key_variable
+from llamaduo.service.client import check_key, check_usable, connect
 from llamaduo.service.ledger import Ledger
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.retry import Backoff
@@ -147,7 +152,29 @@ async def test_settings_that_are_not_set_are_not_sent(tmp_path: Path) -> None:
     async with connected(tmp_path) as (client, _, service):
         await client.ask(question())
 
-    assert set(service.bodies[0]) <= {"messages", "model", "seed", "stream"}
+    known = {"messages", "model", "seed", "stream", "max_completion_tokens"}
+    assert set(service.bodies[0]) <= known
+
+
+async def test_every_reply_is_limited_to_what_the_budget_holds_for_it(tmp_path: Path) -> None:
+    price = Price(input=0.0, output=1e6)  # a dollar a token
+    async with connected(tmp_path, price=price, max_output_tokens=64) as (client, _, service):
+        by_default = await client.ask(question())
+        by_name = await client.ask(question(max_tokens=64))
+        await client.ask(question(max_tokens=32))
+
+    assert [body["max_completion_tokens"] for body in service.bodies] == [64, 32]
+    assert by_name.key == by_default.key
+    requests = [json.loads(request) for (request,) in rows(tmp_path, "request")]
+    assert [request["max_tokens"] for request in requests] == [64, 32]
+
+
+async def test_text_that_no_tokenizer_knows_is_held_for_by_the_byte(tmp_path: Path) -> None:
+    price = Price(input=1e6, output=0.0)  # a dollar a token
+    text = "ᚠᛇᚻ" * 100  # three bytes of UTF-8 each, so at most 900 tokens
+    async with connected(tmp_path, Hang, price=price, timeout_seconds=0.05) as (client, _, _s):
+        await client.ask(question(text))
+    assert rows(tmp_path, "state, held_usd > 900")[0] == ("failed", 1)
 
 
 async def test_a_reply_cut_at_the_token_limit_says_so(tmp_path: Path) -> None:
@@ -405,8 +432,8 @@ async def test_a_refused_connection_is_unavailable_and_surely_not_charged(tmp_pa
         (error(403, "No access"), "No access", "OPENAI_API_KEY"),
         (error(404, "No such model", "model_not_found"), "No such model", "model name"),
         (error(429, "You ran out", "insufficient_quota"), "ran out", "credit"),
-        (error(400, "Invalid schema"), "Invalid schema", "rejected"),
-        (error(422, "Unprocessable"), "Unprocessable", "rejected"),
+        (error(400, "Bad schema", None, "response_format"), "Bad schema", "llamaduo.yaml"),
+        (error(400, "Unknown", "model_not_found"), "Unknown", "llamaduo.yaml"),
         (error(308, "Moved", location="http://127.0.0.1:1/"), "Moved", "base_url"),
         (Answer(404, b"<h1>Not\x1b[31m Found</h1>", HTML.headers), "Not [31m Found", "base_url"),
     ],
@@ -419,10 +446,56 @@ async def test_what_will_not_pass_ends_at_once(
             await client.ask(question())
 
         assert len(service.bodies) == 1
+        assert not isinstance(caught.value, QuestionRefused)
         assert said in str(caught.value)
         assert f"HTTP {answer.status}" in str(caught.value)
         assert hint in caught.value.hint
         assert ledger.spend()[0].failed == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(400, "Filtered", "content_filter"),
+        error(400, "No reason given"),
+        error(413, "Too large"),
+        error(422, "Unprocessable"),
+    ],
+)
+async def test_a_question_that_is_rejected_does_not_speak_for_the_next(
+    tmp_path: Path, answer: Answer
+) -> None:
+    async with connected(tmp_path, answer) as (client, ledger, service):
+        with pytest.raises(QuestionRefused) as caught:
+            await client.ask(question())
+        assert (await client.ask(question("Another"))).text == "sample 0"
+
+        assert len(service.bodies) == 2
+        assert caught.value.reason.startswith(f"refused (HTTP {answer.status}: ")
+        assert caught.value.call == rows(tmp_path, "key")[0][0]
+        assert "rejected" in caught.value.hint
+        assert ledger.spend()[0].failed == 1
+
+
+async def test_replies_that_cannot_be_read_are_not_bought_for_ever(tmp_path: Path) -> None:
+    async with connected(tmp_path, *[HTML] * 5) as (client, ledger, service):
+        for _ in range(2):  # asked again in the same life, it is refused at once
+            with pytest.raises(QuestionRefused) as caught:
+                await client.ask(question())
+        assert caught.value.reason == "5 replies that are not replies"
+        assert len(service.bodies) == 5
+        assert (await client.ask(question("Another"))).text == "sample 0"
+        assert ledger.spend()[0].failed == 5
+    async with connected(tmp_path) as (client, _, _s):  # in the next life it may be mended
+        assert (await client.ask(question())).text == "sample 0"
+
+
+async def test_unreadable_replies_are_counted_through_other_setbacks(tmp_path: Path) -> None:
+    script = [HTML, error(503, "busy"), HTML, Reset, HTML, HTML, error(500, "oops"), HTML]
+    async with connected(tmp_path, *script) as (client, _, service):
+        with pytest.raises(QuestionRefused):
+            await client.ask(question())
+        assert len(service.bodies) == len(script)
 
 
 # --- the budget ---------------------------------------------------------------------------
@@ -444,13 +517,55 @@ async def test_a_call_that_could_pass_the_budget_is_not_sent(tmp_path: Path) -> 
 
 async def test_calls_in_flight_count_against_the_budget(tmp_path: Path) -> None:
     price = Price(input=0.0, output=100.0)
-    async with connected(tmp_path, price=price, budget_usd=0.035) as (client, ledger, service):
-        asked = [client.ask(question(max_tokens=100, sample=n)) for n in range(8)]
+    async with connected(tmp_path, *[Hang] * 9, price=price, budget_usd=0.035) as (
+        client, _, service,
+    ):  # fmt: skip
+        asked = [
+            asyncio.create_task(client.ask(question(max_tokens=100, sample=n))) for n in range(8)
+        ]
+        while len(service.bodies) < 3:
+            service.asked.clear()
+            await service.asked.wait()
+        for call in asked:
+            call.cancel()
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
         assert len(service.bodies) == 3
-        assert sum(isinstance(o, BudgetExceeded) for o in outcomes) == 5
-        assert ledger.spent_usd() <= 0.035
+        assert all(isinstance(o, asyncio.CancelledError) for o in outcomes)
+
+
+@pytest.mark.parametrize("concurrency", [1, 7, 40])
+async def test_where_the_budget_ends_a_run_does_not_depend_on_what_was_in_flight(
+    tmp_path: Path, concurrency: int
+) -> None:
+    """A call holds $0.01 and costs $0.002: ten of them leave just enough for one more."""
+    price = Price(input=0.0, output=100.0)
+    late = [replace(says("four"), delay=0.001 * (n % 3)) for n in range(40)]
+    async with connected(tmp_path, *late, price=price, budget_usd=0.0301) as (client, ledger, s):
+        lanes = asyncio.Semaphore(concurrency)
+
+        async def ask(n: int) -> Reply:
+            async with lanes:
+                return await client.ask(question(max_tokens=100, sample=n))
+
+        outcomes = await asyncio.gather(*map(ask, range(40)), return_exceptions=True)
+
+        assert len(s.bodies) == 11
+        assert sum(isinstance(outcome, BudgetExceeded) for outcome in outcomes) == 29
+        assert ledger.spent_usd() == pytest.approx(0.022)
+
+
+async def test_waiting_for_the_budget_does_not_use_up_the_deadline(tmp_path: Path) -> None:
+    price = Price(input=0.0, output=100.0)
+    slow = replace(says("four"), delay=0.3)
+    script = [slow, error(503, "busy")]
+    settings: dict[str, Any] = {"price": price, "budget_usd": 0.0125, "deadline_seconds": 0.25}
+    async with connected(tmp_path, *script, **settings) as (client, _, service):
+        first = asyncio.create_task(client.ask(question(max_tokens=100)))
+        await service.asked.wait()
+        second = await client.ask(question(max_tokens=100, sample=1))
+        assert (await first).text == "four"
+        assert second.text == "sample 1"
 
 
 async def test_a_call_in_doubt_counts_as_if_it_had_been_charged(tmp_path: Path) -> None:
@@ -467,11 +582,12 @@ async def test_a_call_in_doubt_counts_as_if_it_had_been_charged(tmp_path: Path) 
 
 async def test_a_budget_needs_a_price(tmp_path: Path) -> None:
     settings = ServiceSettings(model="openai-chat:nobody-knows-it")
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        client = connect(settings, ledger, budget_usd=1.0)
-        with pytest.raises(UsageError, match="price of openai-chat:nobody-knows-it") as caught:
-            await client.__aenter__()
+    check_usable(settings, None)
+    with pytest.raises(UsageError, match="price of openai-chat:nobody-knows-it") as caught:
+        check_usable(settings, 1.0)
     assert "service.price" in caught.value.hint
+    with Ledger.open(tmp_path / "l.sqlite") as ledger, pytest.raises(UsageError, match="price of"):
+        await connect(settings, ledger, budget_usd=1.0).__aenter__()
 
 
 # --- the transport ------------------------------------------------------------------------
@@ -512,7 +628,7 @@ async def test_an_answer_that_the_sdk_could_not_be_given_is_not_thrown_away(
     async with connected(tmp_path) as (client, ledger, _):
         await client.ask(question())
         client._model = None  # type: ignore[attr-defined]  # stands for a bug before the reply
-        with pytest.raises(TypeError):
+        with pytest.raises(AttributeError):
             await client.ask(question())
         assert ledger.spend()[0].answered == 1
 
@@ -562,30 +678,54 @@ def test_another_provider_never_gets_the_openai_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("model", "variable"),
     [
-        ({"model": "mistral:large"}, "openai-chat, openai"),
-        ({"base_url": "example.com/v1"}, "base_url"),
-        ({"base_url": "http://user:secret@example.com"}, "base_url"),
-        ({"base_url": "http://example.com:port/v1"}, "base_url"),
+        ("openai-chat:m", "OPENAI_API_KEY"),
+        ("anthropic:m", "ANTHROPIC_API_KEY"),
+        ("google:m", "GEMINI_API_KEY"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        check_key(ServiceSettings(**fields))
-    assert said in f"{caught.value} {caught.value.hint}"
-    assert "secret" not in str(caught.value)
+def test_the_variable_is_the_providers_unless_it_is_named(model: str, variable: str) -> None:
+    assert key_variable(ServiceSettings(model=model)) == variable
+    assert key_variable(ServiceSettings(model=model, api_key_env="OTHER_KEY")) == "OTHER_KEY"
 
 
+def test_an_unknown_provider_is_refused() -> None:
+    with pytest.raises(UsageError, match="openai-chat, openai"):
+        check_key(ServiceSettings(model="mistral:large", api_key_env="OPENAI_API_KEY"))
+
+
+@pytest.mark.parametrize("package", ["openai", "pydantic_ai"])
 async def test_a_missing_sdk_is_said_with_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ExtraMissing) as early:
+        check_usable(ServiceSettings(), None)
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         client = connect(ServiceSettings(), ledger)
         with pytest.raises(ExtraMissing) as caught:
             await client.__aenter__()
-    assert caught.value.hint == "pip install 'llamaduo[openai]'"
+    assert early.value.hint == caught.value.hint == "pip install 'llamaduo[openai]'"
+
+
+def test_a_package_within_a_missing_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", CANARY)
+    monkeypatch.setitem(sys.modules, "google", None)
+    with pytest.raises(ExtraMissing) as caught:
+        check_usable(ServiceSettings(model="google:gemini-2.5-flash"), None)
+    assert caught.value.hint == "pip install 'llamaduo[google]'"
+
+
+def test_what_is_usable_is_found_without_importing_an_sdk() -> None:
+    program = (
+        "import sys; from llamaduo.service.client import check_usable;"
+        "from llamaduo.service.settings import ServiceSettings;"
+        "check_usable(ServiceSettings(), 1.0);"
+        "sys.exit(bool({'openai', 'pydantic_ai'} & sys.modules.keys()))"
+    )
+    environment = os.environ | {"PYTHONPATH": "src"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
 # --- the key ------------------------------------------------------------------------------

@@ -18,9 +18,11 @@ COST = Cost("model-2026", 100, 20, 0.5)
 async def intend(
     ledger: Ledger, key: str = "k", *, most: float = 1.0, budget: float | None = None
 ) -> Attempt:
-    return await ledger.intend(
+    """An attempt that is no longer in flight, but neither settled nor failed yet."""
+    async with ledger.attempt(
         key, stage="judge", model="openai-chat:m", request="{}", most_usd=most, budget_usd=budget
-    )
+    ) as attempt:
+        return attempt
 
 
 @pytest.fixture

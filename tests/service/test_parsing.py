@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -149,6 +150,24 @@ def test_malformed_replies_have_a_reason(text: str, reason: str) -> None:
 )
 def test_a_fence_and_white_space_are_tolerated(text: str) -> None:
     assert parse_object(text) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["```json\n" + " " * 200_000 + "x", "```" + " " * 200_000, "```\n" + " \n" * 99_999]
+)
+def test_a_fence_is_looked_for_in_linear_time(text: str) -> None:
+    began = perf_counter()
+    with pytest.raises(MalformedReply):
+        parse_object(text)
+    assert perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    "text", ["```json\n```", "```json\n``", '```json\n{"a": 1}', '{"a": 1}```']
+)
+def test_half_a_fence_is_none(text: str) -> None:
+    with pytest.raises(MalformedReply):
+        parse_object(text)
 
 
 def test_a_fence_inside_a_string_is_only_text() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaduo.service.ledger import RawReply
-from llamaduo.service.retry import Backoff, complaint, is_transient, seconds_asked
+from llamaduo.service.retry import Backoff, is_transient, seconds_asked
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -79,24 +79,3 @@ def test_a_429_for_want_of_money_will_not_pass(field: str) -> None:
 @given(st.binary())
 def test_any_body_can_be_looked_at(body: bytes) -> None:
     is_transient(raw(429, body))
-    said = complaint(raw(500, body))
-    assert len(said) <= 300
-    assert not said or said.isprintable()
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b'{"error": {"message": "no such model", "code": "x"}}', "no such model"),
-        (b'{"error": "plain"}', "plain"),
-        (b'{"message": "top"}', "top"),
-        (b'{"detail": "FastAPI"}', '{"detail": "FastAPI"}'),
-        (b"<h1>502</h1>\n<p>Bad\x1b[31m Gateway</p>", "502 Bad [31m Gateway"),
-        (b"[1]", "[1]"),
-        (b"\xff\xfe", "\ufffd\ufffd"),
-        (b"[" * 100_000, "[" * 299 + "…"),
-        (b"", ""),
-    ],
-)
-def test_what_a_server_says_is_found_and_made_printable(body: bytes, message: str) -> None:
-    assert complaint(raw(500, body)) == message

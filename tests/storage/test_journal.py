@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -137,6 +138,45 @@ def test_reading_what_is_missing_or_no_journal_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not a journal"):
         read_rows(tmp_path / "text", "SELECT * FROM notes")
     assert not (tmp_path / "missing.sqlite").exists()
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Iterator[Path]:
+    """A folder in which this process may read but not write."""
+    with TemporaryDirectory() as name:  # tmp_path is closed to other users
+        folder = Path(name)
+        yield folder
+        if os.getuid() == 0:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+def close_to_writing(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    folder.chmod(0o555)
+    if os.getuid() == 0:  # root may write anywhere
+        os.seteuid(65_534)
+
+
+def test_a_copy_that_cannot_be_written_is_read(unwritable: Path) -> None:
+    with Journal.open(unwritable / "notes.sqlite", SCHEMA) as journal:
+        journal.execute(INSERT, ("kept",)).result()
+    close_to_writing(unwritable)
+    assert texts(unwritable / "notes.sqlite") == ["kept"]
+
+
+def test_a_copy_whose_log_cannot_be_read_is_refused_rather_than_read_in_part(
+    unwritable: Path,
+) -> None:
+    with Journal.open(unwritable / "live.sqlite", SCHEMA) as journal:
+        journal.execute(INSERT, ("only in the log",)).result()
+        for end in ("", "-wal"):
+            copy = unwritable / f"notes.sqlite{end}"
+            copy.write_bytes((unwritable / f"live.sqlite{end}").read_bytes())
+    close_to_writing(unwritable)
+    with pytest.raises(RunError, match="cannot be used"):
+        texts(unwritable / "notes.sqlite")
 
 
 def test_an_older_schema_is_brought_up_and_a_newer_one_refused(tmp_path: Path) -> None:

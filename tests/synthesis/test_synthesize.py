@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from llamaduo.errors import ServiceUnavailable, StageFailed
+from llamaduo.errors import QuestionRefused, ServiceUnavailable, StageFailed
 from llamaduo.records import Event, Message, Pair, Provenance, Question, RawBatch, TrainSplit
 from llamaduo.synthesis.settings import SynthesisSettings
 from llamaduo.synthesis.synthesize import synthesize
@@ -115,6 +115,17 @@ async def test_not_one_pair_fails_the_stage_with_the_reason() -> None:
 async def test_replies_with_an_empty_list_fail_the_stage_too() -> None:
     with pytest.raises(StageFailed, match="the reply holds no pairs"):
         await batch(ScriptedService(lambda _: '{"pairs": []}'), pairs=10)
+
+
+async def test_a_refused_request_is_counted_and_the_others_go_on() -> None:
+    def rule(question: Question) -> str | Exception:
+        return QuestionRefused("filtered") if question.sample == 1 else written(question)
+
+    got = await batch(ScriptedService(rule), pairs=15)
+    assert [p.instruction for p in got.pairs] == [f"ask {n}.{i}" for n in (0, 2) for i in range(5)]
+    assert (got.requests, got.malformed) == (3, 1)
+    with pytest.raises(StageFailed, match="2 × filtered"):
+        await batch(ScriptedService(lambda _: QuestionRefused("filtered")), pairs=10)
 
 
 async def test_a_service_error_comes_out_by_itself() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +15,7 @@ from llamaduo.cli.options import (
     NameOption,
     RehearseOption,
     SetOption,
+    YesOption,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def run(
     overrides: SetOption = None,
     name: NameOption = None,
     rehearse: RehearseOption = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend without asking first.")] = False,
+    yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Run the loop to a verdict. Run it again to resume.
@@ -73,20 +73,14 @@ def status(
     """What is done, what it scored, what it cost so far."""
     from llamaduo.cli.output import console, print_json, print_tables, print_verdict
     from llamaduo.cli.progress import label
-    from llamaduo.cli.session import begin
-    from llamaduo.errors import UsageError
+    from llamaduo.cli.session import begin_existing
     from llamaduo.reporting.evidence import gather
     from llamaduo.reporting.tables import scores_by_cycle, spend, stage_counts
     from llamaduo.service.ledger import read_spend
     from llamaduo.storage.manifest import read_manifest
 
-    session = begin(config, None, name, rehearse)
+    session = begin_existing(config, name, rehearse)
     directory = session.directory
-    if not directory.manifest.is_file():
-        raise UsageError(
-            f"There is no run in {directory.root}.",
-            hint="Start it with `llamaduo run`, or name another with --name.",
-        )
     manifest = read_manifest(directory.manifest)
     evidence = gather(directory.root, read_spend(directory.ledger))
     if json:
@@ -114,12 +108,12 @@ def report(
 ) -> None:
     """Write the report of a run again, as Markdown and as one HTML file."""
     from llamaduo.cli.output import console, print_json
-    from llamaduo.cli.session import begin
+    from llamaduo.cli.session import begin_existing
     from llamaduo.reporting.evidence import gather
     from llamaduo.reporting.report import write_report
     from llamaduo.service.ledger import read_spend
 
-    directory = begin(config, None, name, rehearse).directory
+    directory = begin_existing(config, name, rehearse).directory
     evidence = gather(directory.root, read_spend(directory.ledger))
     path = write_report(evidence, directory.report)
     if json:
@@ -133,6 +127,7 @@ def report(
 
 def carry_out(session: Session, *, confirmed: bool, as_json: bool) -> Verdict:
     """The loop, with what it will cost said before and what it came to printed after."""
+    from llamaduo.cli.leave import get_leave
     from llamaduo.cli.output import print_json
     from llamaduo.cli.progress import showing_progress
     from llamaduo.cli.rehearse import BANNER
@@ -141,8 +136,7 @@ def carry_out(session: Session, *, confirmed: bool, as_json: bool) -> Verdict:
 
     if session.rehearse:
         typer.echo(BANNER, err=True)
-    else:
-        _agree_to_cost(session, confirmed)
+    get_leave(session, confirmed)
     try:
         with showing_progress() as notify, owned(session, notify) as run:
             verdict = migrate(run)
@@ -159,25 +153,6 @@ def carry_out(session: Session, *, confirmed: bool, as_json: bool) -> Verdict:
             changed = " then ".join(names)
             typer.echo(f"Warning: {model} was {changed}: it changed during the run.", err=True)
     return verdict
-
-
-def _agree_to_cost(session: Session, confirmed: bool) -> None:
-    """Say what the run may cost; ask in a terminal, insist on --yes or a budget elsewhere."""
-    from llamaduo.cli.estimate import describe, expected
-    from llamaduo.errors import UsageError
-
-    if session.directory.manifest.is_file():
-        return  # a run that goes on: it was agreed to when it was started
-    config = session.real
-    typer.echo(describe(expected(config, session.root), config), err=True)
-    if confirmed or config.limits.budget_usd is not None:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "This run costs money, and nothing says that it may.",
-            hint="Give --yes, or set limits.budget_usd; --rehearse runs it for nothing.",
-        )
-    typer.confirm("Start?", abort=True, err=True)
 
 
 def _print_outcome(session: Session, verdict: Verdict, rows: tuple[SpendRow, ...]) -> None:

@@ -25,6 +25,7 @@ RehearseOption = Annotated[
         "--rehearse", help="Use the built-in service LLM: every stage, offline, for nothing."
     ),
 ]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Spend without asking first.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 DEFAULT_CONFIG = Path("llamaduo.yaml")

@@ -22,25 +22,43 @@ def showing_progress() -> Iterator[Notify]:
 
 def label(stage: str) -> str:
     """``cycles/001/judge`` as ``cycle 1: judge``; other names as they are."""
-    parts = stage.split("/")
-    if parts[0] == "cycles":
-        return f"cycle {int(parts[1])}: {parts[2]}"
-    return ": ".join(parts)
+    place, *rest = stage.split("/")
+    if place == "cycles" and len(rest) == 2 and rest[0].isdecimal():
+        return f"cycle {int(rest[0])}: {rest[1]}"
+    if place == "final" and rest:
+        return f"final: {rest[-1]}"
+    return ": ".join([place, *rest])
+
+
+EVERY_SECONDS = 15.0
+"""How often a stage that takes long says in a pipe how far it is."""
 
 
 class _Lines:
-    """One line when a stage ends, with the time it took."""
+    """In a pipe: one line when a stage ends, and now and then how far a long one is."""
 
     def __init__(self) -> None:
-        self._since = time.monotonic()
+        self._begun = self._said = time.monotonic()
 
     def notify(self, event: Event) -> None:
-        if event.unit != "stage":
+        if event.stage == "ledger":
             return
         now = time.monotonic()
-        if event.done:
-            print(f"{label(event.stage)}: done in {now - self._since:.1f} s", file=sys.stderr)  # noqa: T201
-        self._since = now
+        if event.stage == "lengths" and event.detail:
+            _say(event.detail)
+        elif event.unit == "stage" and event.done:
+            _say(f"{label(event.stage)}: done in {now - self._begun:.1f} s")
+        elif event.unit == "stage":
+            self._begun = self._said = now
+        elif event.total and event.done and now - self._said >= EVERY_SECONDS:
+            self._said = now
+            left = (now - self._begun) * (event.total - event.done) / event.done
+            share = f"{event.done} of {event.total} {event.unit}"
+            _say(f"{label(event.stage)}: {share}, about {left:.0f} s left")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - standard error is where it belongs
 
 
 @contextmanager
@@ -74,10 +92,13 @@ def _bars() -> Iterator[Notify]:
     def notify(event: Event) -> None:
         if event.stage == "ledger":
             return
+        if event.stage == "lengths" and event.detail:
+            progress.console.print(event.detail, highlight=False, markup=False)
+            return
         name = label(event.stage)
         ended = event.unit == "stage" and event.done
         if name not in tasks:
-            tasks[name] = progress.add_task(name, total=None, unit="", detail="")
+            tasks[name] = progress.add_task(name, total=None, unit="", detail=event.detail)
         if ended:
             task = progress.tasks[progress.task_ids.index(tasks[name])]
             total = task.total or 1

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamaduo.config import Config, load_config
+from llamaduo.errors import UsageError
 from llamaduo.storage.run_directory import RunDirectory, run_directory
 
 if TYPE_CHECKING:
     from llamaduo.records import Notify
-    from llamaduo.stages import Run
-
-
-PAID_STAGES = (None, "judge", "synthesize")
-"""What needs a key: the whole loop (None), and the stages that ask a service LLM."""
+    from llamaduo.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +38,29 @@ def begin(
     return Session(real, run_directory(root / "runs", chosen), root, rehearse)
 
 
+def begin_existing(config: Path, name: str | None, rehearse: bool) -> Session:
+    """Like :func:`begin`, for a run that must be there.
+
+    Raises:
+        UsageError: it is not.
+    """
+    session = begin(config, None, name, rehearse)
+    if session.directory.manifest.is_file():
+        return session
+    rehearsal = begin(config, None, name, rehearse=True).directory
+    found = rehearsal.manifest.is_file()
+    raise UsageError(
+        f"There is no run in {session.directory.root}.",
+        hint="There is a rehearsal: add --rehearse."
+        if found
+        else "Start it with `llamaduo run`, or name another with --name.",
+    )
+
+
 @contextmanager
 def owned(session: Session, notify: Notify, only: str | None = None) -> Iterator[Run]:
     """The run of ``session``, with the rehearsal service beside it if it is rehearsed."""
-    from llamaduo.service.client import check_key
-    from llamaduo.stages import own_run
+    from llamaduo.run import own_run
 
     with ExitStack() as stack:
         config = session.real
@@ -54,9 +69,6 @@ def owned(session: Session, notify: Notify, only: str | None = None) -> Iterator
             from llamaduo.rehearsal.process import running_rehearsal
 
             config = stand_in(config, stack.enter_context(running_rehearsal()))
-        elif only in PAID_STAGES:
-            for settings in (config.service, *config.judges):
-                check_key(settings)
         yield stack.enter_context(
             own_run(
                 config,

@@ -26,6 +26,7 @@ def init(
 
     if config.exists() and not force:
         raise UsageError(f"{config} exists already.", hint="--force overwrites it.")
+    config.parent.mkdir(parents=True, exist_ok=True)
     written = starter(source, config.resolve().parent)
     write_atomic(config, written.text)
     if json:

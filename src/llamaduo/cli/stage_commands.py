@@ -15,6 +15,7 @@ from llamaduo.cli.options import (
     NameOption,
     RehearseOption,
     SetOption,
+    YesOption,
 )
 
 STAGES = {
@@ -24,6 +25,7 @@ STAGES = {
     "synthesize": "Ask the service LLM for more pairs like the train split. Costs money.",
     "curate": "Deduplicate, filter and decontaminate the new pairs.",
 }
+PAID_STAGES = ("judge", "synthesize")
 COVERAGE_STAGES = {
     "import": "Read the coverage data into the run; count what is refused and why.",
     "split": "Split the pairs into train, test and final, near-duplicates together.",
@@ -48,7 +50,15 @@ class Options:
     overrides: list[str] | None
     name: str | None
     rehearse: bool
+    yes: bool
     json: bool
+
+    def again(self) -> str:
+        """The options that choose the run, for the next command line."""
+        parts = [f"--config {self.config}"] if self.config != DEFAULT_CONFIG else []
+        parts += [f"--name {self.name}"] if self.name else []
+        parts += ["--rehearse"] if self.rehearse else []
+        return " ".join(["", *parts])
 
 
 def _command(stage: str) -> Callable[..., None]:
@@ -57,24 +67,28 @@ def _command(stage: str) -> Callable[..., None]:
         overrides: SetOption = None,
         name: NameOption = None,
         rehearse: RehearseOption = False,
+        yes: YesOption = False,
         json: JsonOption = False,
     ) -> None:
-        _do_stage(stage, Options(config, overrides, name, rehearse, json))
+        _do_stage(stage, Options(config, overrides, name, rehearse, yes, json))
 
     return command
 
 
 def _do_stage(stage: str, options: Options) -> None:
     """Do ``stage`` of the run if it is the next one, then say what comes next."""
+    from llamaduo.cli.leave import get_leave
     from llamaduo.cli.output import console, print_json, print_tables
     from llamaduo.cli.progress import label, showing_progress
     from llamaduo.cli.session import begin, owned
     from llamaduo.cycle import migrate
     from llamaduo.reporting.evidence import gather
     from llamaduo.reporting.tables import stage_counts
-    from llamaduo.stages import Paused
+    from llamaduo.run import Paused
 
     session = begin(options.config, options.overrides, options.name, options.rehearse)
+    if stage in PAID_STAGES:
+        get_leave(session, options.yes)
     next_stage: str | None = None
     with showing_progress() as notify, owned(session, notify, only=stage) as run:
         before = set(run.manifest.stages)
@@ -95,4 +109,4 @@ def _do_stage(stage: str, options: Options) -> None:
     out.print("Done: " + ", ".join(label(stage) for stage in done), markup=False)
     if next_stage:
         parent = "coverage " if next_stage in COVERAGE_STAGES else ""
-        out.print(f"Next: llamaduo {parent}{next_stage}", markup=False)
+        out.print(f"Next: llamaduo {parent}{next_stage}{options.again()}", markup=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pydantic_core import PydanticUndefined, to_json
 from llamaduo.config import Config
 from llamaduo.coverage.importing import Imported, import_pairs
 from llamaduo.coverage.settings import CoverageSettings
+from llamaduo.errors import UsageError
 from llamaduo.records import Pair
 from llamaduo.tasks.settings import TaskSettings
 
@@ -32,6 +34,8 @@ MAX_LABELS = 30
 MAX_LABEL_CHARACTERS = 60
 GROUP_KEYS = ("conversation_id", "thread_id", "session_id", "customer_id", "user_id")
 
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}
 
 
@@ -51,6 +55,11 @@ def starter(source: str | None, folder: Path) -> Starter:
     """
     if source is None:
         return Starter(_render({"coverage": {"data": ["pairs.jsonl"]}}), ())
+    if not source.isprintable():
+        raise UsageError(
+            f"{source!r}: this name cannot stand in a configuration file.",
+            hint="Rename the file, with letters, digits, '.', '_' and '-'.",
+        )
     name = source if source.startswith("hf:") else os.path.relpath(source, folder)
     imported = import_pairs(CoverageSettings(data=(name,)), TaskSettings(), folder)
     pairs = imported.dataset.pairs
@@ -174,7 +183,9 @@ def _entry(indent: str, key: str, comment: str | None, value: Any, default: Any)
 
 
 def _scalar(value: Any) -> str:
-    """JSON, which is YAML too."""
-    if isinstance(value, str) and value.replace("_", "").replace("-", "").isalnum():
+    """A plain word as it is, anything else as JSON, which is YAML too."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
         return value
-    return json.dumps(json.loads(to_json(value)), ensure_ascii=False)
+    plain = json.loads(to_json(value))
+    text = json.dumps(plain, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(plain)

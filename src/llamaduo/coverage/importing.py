@@ -11,16 +11,8 @@ from llamaduo.coverage.formats import read_rows
 from llamaduo.coverage.rows import RefusedError, read_pair
 from llamaduo.coverage.settings import CoverageSettings
 from llamaduo.errors import DataError
-from llamaduo.records import CoverageDataset, Pair
+from llamaduo.records import CoverageDataset, Pair, Refused
 from llamaduo.tasks.settings import TaskSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A row that did not become a pair: its ``FILE:LINE`` and why."""
-
-    place: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

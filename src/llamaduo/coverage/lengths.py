@@ -7,30 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
-from llamaduo.records import Pair
+from llamaduo.records import Lengths, Pair
 
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """Lengths in tokens. A pair fits when prompt and response together do not exceed ``window``.
-
-    ``histogram`` holds (upper bound in tokens, pairs): the bounds are powers of two, each
-    bar counts the pairs above the bound before it, and empty bars between others are kept.
-    """
-
-    pairs: int
-    fits: int
-    longest_prompt: int
-    longest_response: int
-    histogram: tuple[tuple[int, int], ...]
-    window: int
-
-    @property
-    def share(self) -> float:
-        """The share of pairs that fit, 0 to 1."""
-        return self.fits / self.pairs if self.pairs else 0.0
+_BAR = 40  # characters of the longest bar
 
 
 def measure_lengths(
@@ -54,3 +34,15 @@ def _histogram(totals: Iterable[int]) -> tuple[tuple[int, int], ...]:
     if not exponents:
         return ()
     return tuple((2**e, exponents[e]) for e in range(min(exponents), max(exponents) + 1))
+
+
+def describe(lengths: Lengths) -> str:
+    """The histogram as text, with the share that fits the window."""
+    most = max((pairs for _, pairs in lengths.histogram), default=0)
+    fits = f"{lengths.fits} of {lengths.pairs} pairs fit into {lengths.window:,} tokens"
+    prompt, response = f"{lengths.longest_prompt:,}", f"{lengths.longest_response:,}"
+    lines = [f"{fits} ({lengths.share:.1%}); longest prompt {prompt}, longest response {response}."]
+    for bound, pairs in lengths.histogram:
+        bar = "█" * round(_BAR * pairs / most)
+        lines.append(f"  up to {bound:>6,} tokens {pairs:>6,} {bar}".rstrip())
+    return "\n".join(lines)

@@ -10,7 +10,7 @@ from llamaduo.records import ReferenceSource
 class CoverageSettings(BaseModel):
     """The ``coverage`` section. ``train_fraction`` is the paper's Φ (Section 3.1)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: tuple[str, ...] = Field(
         description="Files, folders of the datasets library, or Hub names (hf:OWNER/NAME).",
@@ -30,7 +30,7 @@ class CoverageSettings(BaseModel):
     near_duplicate: float = Field(
         0.7, gt=0, le=1, description="Prompts this similar (Jaccard) stay in one split."
     )
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
 
     @field_validator("data", mode="before")
     @classmethod

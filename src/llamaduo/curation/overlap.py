@@ -29,10 +29,12 @@ class OverlapIndex:
     def overlaps(self, elements: Iterable[Hashable]) -> list[tuple[int, int]]:
         """(number, elements in common) of every set that shares any, most in common first.
 
-        Among equals the one that was added first comes first.
+        Among equals the one that was added first comes first, whatever the order of
+        ``elements``: that of a set of words changes with Python's hash seed.
         """
         lists = (self._holders[e] for e in elements if e in self._holders)
-        return Counter(chain.from_iterable(lists)).most_common()
+        shared = Counter(chain.from_iterable(lists))
+        return sorted(shared.items(), key=lambda found: (-found[1], found[0]))
 
 
 def occurrences(tokens: Sequence[str]) -> list[Occurrence]:

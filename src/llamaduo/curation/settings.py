@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class CurationSettings(BaseModel):
     """The ``curation`` section: the thresholds of ψ (Eq. 7)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min_response_words: int = Field(1, ge=1)
     max_response_words: int = Field(2048, ge=1)

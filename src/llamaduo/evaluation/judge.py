@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from llamaduo.errors import StageFailed, UsageError
+from llamaduo.errors import QuestionRefused, StageFailed, UsageError
 from llamaduo.evaluation.replies import read_judgement
 from llamaduo.evaluation.settings import JudgingSettings
 from llamaduo.records import (
@@ -59,14 +59,15 @@ async def judge(
 
     An empty response is judged like any other. Equal responses to one prompt make equal
     questions, which the ledger answers once. A reply of the wrong shape gets one repair
-    call; if that is no better the judgement is an :class:`Unscored`. Scored and unscored
-    come in the order of judges, responses and index, whatever the order of arrival.
+    call; if that is no better, or if the judge refuses the question, the judgement is an
+    :class:`Unscored`. Scored and unscored come in the order of judges, responses and index,
+    whatever the order of arrival.
 
     Raises:
         UsageError: no judge, or two judges of one name.
         StageFailed: a response answers a prompt that is not among ``pairs``.
-        ServiceError: the first that a judge raised. Replies that have come are in the
-            ledger, so the same call made again goes on from there.
+        ServiceError: the first that a judge raised, refused questions aside. Replies that
+            have come are in the ledger, so the same call made again goes on from there.
     """
     _check_judges(judges)
     asked = _messages(responses, pairs, task)
@@ -141,7 +142,6 @@ def _messages(
 
 
 async def _judge_once(turn: _Turn, stage: str, temperature: float | None) -> Judgement | Unscored:
-    """One judgement: ask, and ask once more for a repair if the reply has the wrong shape."""
     question = Question(
         stage=stage,
         messages=turn.messages,
@@ -150,6 +150,14 @@ async def _judge_once(turn: _Turn, stage: str, temperature: float | None) -> Jud
         schema=JUDGEMENT_SCHEMA,
         temperature=temperature,
     )
+    try:
+        return await _ask(turn, question)
+    except QuestionRefused as refused:
+        return _unscored(turn, refused.reason, refused.call)
+
+
+async def _ask(turn: _Turn, question: Question) -> Judgement | Unscored:
+    """One judgement: ask, and ask once more for a repair if the reply has the wrong shape."""
     reply = await turn.judge.ask(question)
     try:
         return _judgement(turn, reply)
@@ -159,14 +167,18 @@ async def _judge_once(turn: _Turn, stage: str, temperature: float | None) -> Jud
     try:
         return _judgement(turn, reply)
     except MalformedReply as problem:
-        return Unscored(
-            response_id=turn.response.id,
-            pair_id=turn.response.pair_id,
-            judge=turn.judge.name,
-            index=turn.index,
-            reason=problem.reason,
-            call=reply.key,
-        )
+        return _unscored(turn, problem.reason, reply.key)
+
+
+def _unscored(turn: _Turn, reason: str, call: str | None) -> Unscored:
+    return Unscored(
+        response_id=turn.response.id,
+        pair_id=turn.response.pair_id,
+        judge=turn.judge.name,
+        index=turn.index,
+        reason=reason,
+        call=call,
+    )
 
 
 def _judgement(turn: _Turn, reply: Reply) -> Judgement:

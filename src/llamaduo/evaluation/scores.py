@@ -62,8 +62,8 @@ def score(
 ) -> Scores:
     """The scores of one set of responses, for each judge and for the panel.
 
-    ``prompts`` counts the prompts that were answered; ``exact_match`` is a share of all
-    responses, judged or not (0 when there is none).
+    ``prompts`` counts the ``pairs`` that were answered and ``set_aside`` those that were not;
+    ``exact_match`` is a share of all responses, judged or not (0 when there is none).
 
     Raises:
         StageFailed: a judgement is not of one of these responses.
@@ -74,8 +74,9 @@ def score(
     for by_response in tallies.values():
         for response_id, tally in by_response.items():
             panel[response_id].append(tally)
+    answered = {response.pair_id for response in responses}
     return Scores(
-        prompts=len({response.pair_id for response in responses}),
+        prompts=len(answered),
         responses=len(responses),
         judges={
             name: _all_metrics({i: [t] for i, t in by_response.items()}, settings)
@@ -83,6 +84,7 @@ def score(
         },
         panel=_all_metrics(panel, settings),
         exact_match=_exact_match(responses, pairs),
+        set_aside=len({pair.id for pair in pairs} - answered),
     )
 
 

@@ -16,6 +16,10 @@ from llamaduo.records import METRICS, Outcome, ReferenceSource, Scores, Verdict
 _ROUNDING = 1e-9
 """Points. A gain of min_gain that lost its last bits to binary fractions is still that gain."""
 
+MAX_SET_ASIDE_PERCENT = 2
+"""How many of all test prompts may be set aside as too long in a run that passes. They are in no
+score, so a target that was met without many of them was met on an easier test."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Aim:
@@ -43,11 +47,13 @@ def standing(scores: Scores, target: TargetSettings) -> float:
 
 
 def shortfalls(scores: Scores, target: TargetSettings) -> tuple[str, ...]:
-    """The targets not met, each in words with its numbers. Empty: all are met.
+    """What stands between these scores and a pass, in words with numbers. Empty: nothing does.
 
-    What is unknown is not met: nothing was scored, or ζ was not measured.
+    What is unknown is not met: nothing was scored, or ζ was not measured. Nor is any target
+    when more than :data:`MAX_SET_ASIDE_PERCENT` of the prompts were set aside as too long.
     """
-    return tuple(_words(aim) for aim in _aims(scores, target) if not aim.met)
+    missed = tuple(_words(aim) for aim in _aims(scores, target) if not aim.met)
+    return (*missed, _too_many_set_aside(scores)) if _lacks_prompts(scores) else missed
 
 
 def best_cycle(history: Sequence[Scores], target: TargetSettings) -> int:
@@ -71,8 +77,8 @@ def reach_verdict(
     """The verdict after the last cycle of ``history``, the scores of cycles 0 to t (one or more).
 
     A target that is met wins over every limit. Otherwise the loop stops when the budget or
-    the cycles are used up, or on a plateau; every cause that holds is named, because lifting
-    one alone would not let the loop go on.
+    the cycles are used up, on a plateau, or when nothing but prompts that do not fit is in the
+    way; every cause that holds is named, because lifting one alone would not let the loop go on.
     """
     best = best_cycle(history, target)
     missing = shortfalls(history[best], target)
@@ -86,7 +92,7 @@ def reach_verdict(
     }[outcome]
     return Verdict(
         outcome=outcome,
-        reason=reason,
+        reason=reason + _note(history[best]),
         cycle=len(history) - 1,
         best_cycle=best,
         reference_sources=tuple(sorted(set(reference_sources))),
@@ -113,6 +119,32 @@ def _causes(
             f"the best score gained {_digits(gain, limits.min_gain)} points in the last"
             f" {limits.patience} cycles, less than {limits.min_gain:g} (limits.min_gain)"
         )
+    if any(
+        _lacks_prompts(scores) and all(aim.met for aim in _aims(scores, target))
+        for scores in history
+    ):
+        yield "every target is met but for prompts that do not fit, which no cycle changes"
+
+
+def _lacks_prompts(scores: Scores) -> bool:
+    prompts = scores.prompts + scores.set_aside
+    return 100 * scores.set_aside > MAX_SET_ASIDE_PERCENT * prompts
+
+
+def _too_many_set_aside(scores: Scores) -> str:
+    return (
+        f"{scores.set_aside} of {scores.prompts + scores.set_aside} test prompts do not fit the"
+        f" window (at most {MAX_SET_ASIDE_PERCENT} % may)"
+    )
+
+
+def _note(scores: Scores) -> str:
+    if not scores.set_aside:
+        return ""
+    return (
+        f" {scores.set_aside} of {scores.prompts + scores.set_aside} prompts were set aside as too"
+        " long and are not in the scores."
+    )
 
 
 def _recent_gain(standings: Sequence[float], patience: int) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from llamaduo.errors import ModelError, RunError
-from llamaduo.storage.atomic import sha256_of, sync_folder
+from llamaduo.records import Checkpoint
+from llamaduo.storage.atomic import sha256_of, sync_file, sync_folder
 from llamaduo.storage.jsonl import read_record, write_record
 
 CARD = "checkpoint.json"
@@ -20,7 +20,10 @@ _LIBRARIES = ("torch", "transformers", "peft", "trl")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterCard:
-    """What an adapter says about itself: the model it belongs to, and how it came about."""
+    """What an adapter says about itself: the model it belongs to, and how it came about.
+
+    ``fingerprint`` is the base model's; adapters saved before it was taken have none.
+    """
 
     model: str
     cycle: int
@@ -29,27 +32,31 @@ class AdapterCard:
     seed: int
     weights_sha256: str
     versions: dict[str, str]
+    fingerprint: str = ""
 
 
-def save_adapter(model: Any, into: Path, *, base: str, cycle: int, seed: int) -> AdapterCard:
-    """Write the adapter of a PEFT ``model`` into ``into``, replacing what is there."""
+def save_adapter(model: Any, into: Path, *, base: Checkpoint, cycle: int, seed: int) -> AdapterCard:
+    """Write the adapter of a PEFT ``model`` of ``base`` into ``into``, replacing what is there."""
     temporary = into.with_name(f".{into.name}.writing")
     shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
     temporary.mkdir(parents=True)
     try:
         lora = model.peft_config["default"]
-        lora.base_model_name_or_path = base  # the name, not the path that it has on this machine
+        lora.base_model_name_or_path = (
+            base.model
+        )  # the name, not the path that it has on this machine
         model.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
         (temporary / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         _sync_files(temporary)
         card = AdapterCard(
-            model=base,
+            model=base.model,
             cycle=cycle,
             lora_rank=lora.r,
             lora_alpha=lora.lora_alpha,
             seed=seed,
             weights_sha256=sha256_of(temporary / WEIGHTS),
             versions={name: version(name) for name in _LIBRARIES},
+            fingerprint=base.fingerprint,
         )
         write_record(temporary / CARD, card)
         shutil.rmtree(into, ignore_errors=True)
@@ -84,9 +91,5 @@ def check_adapter(folder: Path) -> AdapterCard:
 
 def _sync_files(folder: Path) -> None:
     for file in folder.iterdir():
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_file(file)
         file.chmod(0o644)

@@ -12,10 +12,10 @@ from typing import Any
 from llamaduo.errors import StageFailed
 from llamaduo.finetuning.adapter import check_adapter, save_adapter
 from llamaduo.finetuning.model_folder import read_tokenizer
-from llamaduo.finetuning.quiet import quiet
 from llamaduo.finetuning.settings import FinetuningSettings
 from llamaduo.records import Checkpoint, Notify, Pair, TrainingFigures, TrainSplit, silent
 from llamaduo.tasks.chat import EncodedPair, encode_pair
+from llamaduo.tasks.quiet import quiet
 
 
 def finetune(
@@ -72,12 +72,14 @@ def _train_and_save(
     into: Path,
     notify: Notify,
 ) -> TrainingFigures:
+    from transformers.utils import logging
+
     from llamaduo.finetuning.trainer import train_adapter
 
     begun = time.monotonic()
-    with quiet():
+    with quiet(logging):
         trained = train_adapter(start, pairs, tokenizer, settings, notify)
-        save_adapter(trained.model, into, base=start.model, cycle=cycle, seed=settings.seed)
+        save_adapter(trained.model, into, base=start, cycle=cycle, seed=settings.seed)
     return TrainingFigures(
         pairs=len(pairs),
         set_aside=0,

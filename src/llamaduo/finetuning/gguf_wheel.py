@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import io
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -19,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from llamaduo.errors import RunError
-from llamaduo.finetuning.quiet import quiet
-from llamaduo.storage.atomic import sha256_of, sync_folder
+from llamaduo.storage.atomic import sha256_of, sync_file, sync_folder
 from llamaduo.storage.jsonl import read_record, write_record
+from llamaduo.tasks.quiet import quiet
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -98,9 +97,7 @@ def is_whole(folder: Path, source: str) -> bool:
 def _seal(folder: Path, source: str) -> None:
     files = {}
     for file in sorted(folder.iterdir()):
-        descriptor = os.open(file, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        sync_file(file)
         file.chmod(0o644)
         files[file.name] = sha256_of(file)
     write_record(folder / _MANIFEST, Unpacked(source, files))
@@ -109,9 +106,10 @@ def _seal(folder: Path, source: str) -> None:
 def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
+    from transformers.utils import logging
 
     # transformers draws this loader's progress bar on stderr, past its own switch for bars.
-    with quiet(), redirect_stderr(io.StringIO()):
+    with quiet(logging), redirect_stderr(io.StringIO()):
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(gguf.parent),
             gguf_file=gguf.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from llamaduo.errors import ModelError
-from llamaduo.finetuning.quiet import quiet
+from llamaduo.tasks.quiet import quiet
 
 ALLOWED = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 
@@ -14,21 +14,28 @@ def download(name: str, revision: str | None) -> Path:
     """The folder of ``name`` (OWNER/NAME) in the Hub's cache, downloaded where it is not there.
 
     Raises:
-        ModelError: no such model or revision, no permission, or no network; the hint says
-            what to do.
+        ModelError: no such model or revision, a name that no model can have, no permission,
+            or no network; the hint says what to do.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
+    from transformers.utils import logging
 
     try:
-        with quiet():
+        with quiet(logging):
             return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED)))
+    except HFValidationError as error:
+        raise ModelError(
+            f"{name} cannot be the name of a model on the Hub: {str(error).rstrip('.')}.",
+            hint="Copy OWNER/NAME from the model's page.",
+        ) from error
     except GatedRepoError as error:  # a kind of RepositoryNotFoundError: it comes first
         raise ModelError(
             f"{name} is gated: the Hub wants you to accept its licence first.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from llamaduo.errors import ModelError
 
@@ -96,20 +96,26 @@ def _require_architecture(folder: Path) -> None:
 
 
 def _require_safetensors(folder: Path) -> None:
-    index = folder / _INDEX
+    index, whole = folder / _INDEX, folder / "model.safetensors"
+    if not index.is_file() and not whole.is_file():
+        _refuse_without_safetensors(folder)
     if index.is_file():
         _check_shards(index)
-    elif not (folder / "model.safetensors").is_file():
-        pickles = sorted(path for pattern in PICKLES for path in folder.glob(pattern))
-        if pickles:
-            raise ModelError(
-                f"{pickles[0]} holds the weights as a pickle, which can run code when loaded.",
-                hint="Use a revision of the model that has model.safetensors.",
-            )
+    if whole.is_file():  # beside an index, transformers prefers it
+        _check_header(whole)
+
+
+def _refuse_without_safetensors(folder: Path) -> NoReturn:
+    pickles = sorted(path for pattern in PICKLES for path in folder.glob(pattern))
+    if pickles:
         raise ModelError(
-            f"{folder} has no model.safetensors.",
-            hint="Copy the weights into it, as model.safetensors or as shards with their index.",
+            f"{pickles[0]} holds the weights as a pickle, which can run code when loaded.",
+            hint="Use a revision of the model that has model.safetensors.",
         )
+    raise ModelError(
+        f"{folder} has no model.safetensors.",
+        hint="Copy the weights into it, as model.safetensors or as shards with their index.",
+    )
 
 
 def _check_shards(index: Path) -> None:
@@ -125,6 +131,23 @@ def _check_shards(index: Path) -> None:
             )
         if not (index.parent / name).is_file():
             raise ModelError(f"{index.parent / name} is missing.", hint="Copy the shard again.")
+        _check_header(index.parent / name)
+
+
+def _check_header(weights: Path) -> None:
+    """Check that the header can be read, names tensors, and that the file holds all of them."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="numpy") as file:
+            tensors = len(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{weights} is not a whole safetensors file: {error}.",
+            hint="Copy the file again from the model's page.",
+        ) from error
+    if not tensors:
+        raise ModelError(f"{weights} holds no weights.", hint="Copy the file again.")
 
 
 def _require_tokenizer(folder: Path) -> None:

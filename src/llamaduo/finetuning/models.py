@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from llamaduo.errors import ExtraMissing, ModelError
+from llamaduo.finetuning.fingerprint import fingerprint_of
 from llamaduo.finetuning.gguf_wheel import EMBEDDED_MODEL, HUB_NAME, INSTALL, find_gguf, unpack
 from llamaduo.finetuning.hub import download
 from llamaduo.finetuning.model_folder import check_model_folder, read_tokenizer
@@ -16,20 +17,33 @@ from llamaduo.records import Checkpoint, Pair
 from llamaduo.tasks.chat import encode_pair
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""OWNER/NAME. What begins like a path (``./``, ``../``, ``/``, ``~``) cannot match."""
+_POSSIBLE = (
+    f"Give {EMBEDDED_MODEL}, a folder with safetensors (relative to the configuration file), or"
+    " OWNER/NAME on the Hub."
+)
 
 
-def obtain(settings: LocalSettings, cache: Path) -> Checkpoint:
+def obtain(settings: LocalSettings, cache: Path, root: Path | None = None) -> Checkpoint:
     """The base model of ``settings``, checked, as a folder with safetensors.
 
-    The embedded model is unpacked once into ``cache``.
+    The embedded model is unpacked once into ``cache``. A folder's name starts at ``root``,
+    which is the configuration file's folder, or at the working directory without one. What
+    exists there, or is written like a path, is never looked for on the Hub.
 
     Raises:
         ModelError: it is missing, unsafe (pickle, ``auto_map``) or unsuitable.
         ExtraMissing: torch and transformers are not installed.
     """
     _require_local_extra()
-    folder = _folder(settings, cache)
-    return Checkpoint(model=settings.model, base=str(folder), window=check_model_folder(folder))
+    folder = _folder(settings, cache, root or Path())
+    window = check_model_folder(folder)
+    return Checkpoint(
+        model=settings.model,
+        base=str(folder),
+        window=window,
+        fingerprint=fingerprint_of(folder),
+    )
 
 
 def token_counter(checkpoint: Checkpoint) -> Callable[[Pair], tuple[int, int]]:
@@ -48,18 +62,37 @@ def token_counter(checkpoint: Checkpoint) -> Callable[[Pair], tuple[int, int]]:
     return count
 
 
-def _folder(settings: LocalSettings, cache: Path) -> Path:
-    if settings.model == EMBEDDED_MODEL:
+def _folder(settings: LocalSettings, cache: Path, root: Path) -> Path:
+    name = settings.model
+    if name == EMBEDDED_MODEL:
         return _embedded(settings, cache)
-    path = Path(settings.model).expanduser()
+    path = _path(name, root)
     if path.is_dir():
-        return path.resolve()
-    if _HUB_NAME.fullmatch(settings.model) and not path.exists():
-        return download(settings.model, settings.revision)
+        return path
+    if _HUB_NAME.fullmatch(name) and not path.exists():
+        return _from_hub(name, settings.revision, path)
     raise ModelError(
-        f"local.model: {settings.model!r} is neither a folder nor a Hub name.",
-        hint=f"Give {EMBEDDED_MODEL}, a folder with safetensors, or OWNER/NAME.",
+        f"local.model: {name!r} is neither a folder nor a Hub name; {path} was looked for.",
+        hint=_POSSIBLE,
     )
+
+
+def _path(name: str, root: Path) -> Path:
+    try:
+        return (root / Path(name).expanduser()).resolve()
+    except (RuntimeError, OSError, ValueError) as error:  # no such user; a loop; a null byte
+        raise ModelError(
+            f"local.model: {name!r} is not a path: {error}.", hint=_POSSIBLE
+        ) from error
+
+
+def _from_hub(name: str, revision: str | None, path: Path) -> Path:
+    try:
+        return download(name, revision)
+    except ModelError as error:
+        raise ModelError(
+            f"{error.message} There is no folder {path} either.", hint=error.hint
+        ) from error
 
 
 def _embedded(settings: LocalSettings, cache: Path) -> Path:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class LocalSettings(BaseModel):
     """The ``local`` section: the small model that is to take over the task."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = Field(
         "smollm2-135m-instruct",
@@ -22,7 +22,7 @@ class LocalSettings(BaseModel):
 class FinetuningSettings(BaseModel):
     """The ``finetuning`` section. Rank, alpha and window as in Table 5."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     start_from: Literal["previous", "base"] = Field(
         "previous", description="Eq. 1 continues the last checkpoint; the experiments the base."
@@ -36,4 +36,4 @@ class FinetuningSettings(BaseModel):
     max_tokens: int = Field(
         1024, ge=16, description="Longer pairs are set aside and counted, never cut."
     )
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +54,7 @@ def train_adapter(
         StageFailed: the loss is no longer a number, or the device is out of memory.
     """
     progress = _Progress(notify)
-    with tempfile.TemporaryDirectory() as scratch, _peft_reads_a_renamed_flag():
+    with tempfile.TemporaryDirectory() as scratch:
         trainer = _ResponseTrainer(
             model=_adapted_model(start, settings),
             args=_recipe(settings, scratch),
@@ -186,13 +184,3 @@ def _adapted_model(start: Checkpoint, settings: FinetuningSettings) -> Any:
             task_type="CAUSAL_LM",
         ),
     )
-
-
-@contextmanager
-def _peft_reads_a_renamed_flag() -> Iterator[None]:
-    """PEFT 0.21 asks transformers 5.23 for a flag under its old name; the answer is right."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning
-        )
-        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +57,11 @@ class TransformersEngine:
         answers = [self._answer(row) for row in rows]
         repeats = len(prompts[0].draws)
         return tuple(tuple(answers[i : i + repeats]) for i in range(0, len(answers), repeats))
+
+    def close(self) -> None:
+        for held in ("_model", "_ends"):
+            self.__dict__.pop(held, None)
+        gc.collect()  # the parts of a model refer to each other
 
     @cached_property
     def _model(self) -> Any:

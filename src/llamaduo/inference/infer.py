@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,16 +54,12 @@ def infer(
     """
     from llamaduo.inference.engine import TransformersEngine
 
-    engine = TransformersEngine(checkpoint)
-    try:
+    with closing(TransformersEngine(checkpoint)) as engine:  # fine-tuning needs the memory
         prompts = [Encoded(pair.id, engine.encode(pair.messages)) for pair in pairs]
         fitting = _that_fit(prompts, max_new_tokens, checkpoint.window)
         batches = plan_batches(fitting, settings.batch_size)
         work = _Work(engine, settings, max_new_tokens, checkpoint.author)
         answered = _answer_all(work, batches, into, stage, notify)
-    finally:
-        del engine
-        gc.collect()  # fine-tuning needs the memory
     too_long = len(prompts) - len(fitting)
     figures = measure(answered, too_long=too_long, greedy=settings.temperature == 0)
     responses = _in_order(answered, pairs)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
-from transformers.utils import logging as untyped_logging
+from transformers.utils import logging
 
 from llamaduo.errors import ModelError
 from llamaduo.records import Checkpoint
+from llamaduo.tasks.quiet import quiet
 
 
 def load_model(checkpoint: Checkpoint) -> Any:
@@ -28,7 +26,7 @@ def load_model(checkpoint: Checkpoint) -> Any:
         ModelError: the base model or the adapter is not there.
     """
     _require(checkpoint)
-    with _libraries_kept_quiet():
+    with quiet(logging):
         model: Any = AutoModelForCausalLM.from_pretrained(
             checkpoint.base,
             dtype=torch.float32,
@@ -52,25 +50,3 @@ def _require(checkpoint: Checkpoint) -> None:
             f"{weights} is missing, so the local LLM cannot be loaded.",
             hint="Run llamaduo run again: it obtains or fine-tunes the model anew.",
         )
-
-
-@contextmanager
-def _libraries_kept_quiet() -> Iterator[None]:
-    """No progress bars and notices of transformers, nor PEFT's use of a renamed flag."""
-    logging: Any = untyped_logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            # PEFT 0.21 asks transformers 5.23 for it under the old name; the answer is right.
-            warnings.filterwarnings(
-                "ignore",
-                message="`is_gradient_checkpointing` is deprecated",
-                category=FutureWarning,
-            )
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

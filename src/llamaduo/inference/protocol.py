@@ -43,3 +43,6 @@ class LocalLLM(Protocol):
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float
     ) -> tuple[tuple[Answer, ...], ...]:
         """Every prompt's answers, in order. All prompts have as many draws as the first."""
+
+    def close(self) -> None:
+        """Let the weights go: whatever still refers to this object, their memory is free."""

@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from llamaduo.records import (
+    CurationFigures,
     Dropped,
+    ImportFigures,
     InferenceFigures,
     Judgement,
+    Lengths,
     Pair,
     ReferenceSource,
     Response,
     Scores,
+    SplitFigures,
+    SynthesisFigures,
     TrainingFigures,
     Unscored,
     Verdict,
@@ -36,79 +41,7 @@ BASE, FINAL = "Base model", "Final split"
 """How tables and figures call the sets of responses that are not a cycle's."""
 
 
-# --- what the stages before the loop wrote --------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedRow:
-    """A row of the coverage data that was not imported: where, and why."""
-
-    place: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImportFigures:
-    """``coverage/import.json``."""
-
-    read: int
-    duplicates: int
-    refused: tuple[RefusedRow, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SplitFigures:
-    """``coverage/split.json``: pairs in each split, the hash, near-duplicates left between."""
-
-    train: int
-    test: int
-    final: int
-    sha256: str
-    clusters: int
-    leaks: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def accepted(self) -> int:
-        return self.train + self.test + self.final
-
-
-@dataclass(frozen=True, slots=True)
-class LengthFigures:
-    """``coverage/lengths.json``: lengths in the local LLM's tokens."""
-
-    pairs: int
-    fits: int
-    longest_prompt: int
-    longest_response: int
-    window: int
-    histogram: tuple[tuple[int, int], ...] = ()
-
-
 # --- what a cycle wrote ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SynthesisFigures:
-    """``synthesis.json``: the batch that was made after a cycle, before curation."""
-
-    pairs: int
-    requests: int
-    salvaged: int
-    malformed: int
-
-
-@dataclass(frozen=True, slots=True)
-class CurationFigures:
-    """``curation.json``: pairs kept, pairs dropped by step, frames discounted."""
-
-    kept: int
-    dropped: dict[str, int] = field(default_factory=dict)
-    discounted: tuple[str, ...] = ()
-
-    @property
-    def pairs(self) -> int:
-        """Pairs that went in."""
-        return self.kept + sum(self.dropped.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +94,7 @@ class Evidence:
     setup: Setup
     imported: ImportFigures | None = None
     split: SplitFigures | None = None
-    lengths: LengthFigures | None = None
+    lengths: Lengths | None = None
     references: dict[str, dict[ReferenceSource, int]] = field(default_factory=dict)
     base: Answers = Answers()
     cycles: tuple[CycleEvidence, ...] = ()
@@ -213,18 +146,18 @@ def gather(folder: Path, spend: tuple[SpendRow, ...] = ()) -> Evidence:
         setup=setup,
         imported=_one(coverage / "import.json", ImportFigures),
         split=_one(coverage / "split.json", SplitFigures),
-        lengths=_one(coverage / "lengths.json", LengthFigures),
+        lengths=_one(coverage / "lengths.json", Lengths),
         references={name: _sources(pairs) for name, pairs in splits.items() if pairs},
         base=_answers(folder / "base"),
         cycles=tuple(_cycle(path) for path in _cycle_folders(folder)),
-        final=_answers(folder / "final"),
         verdict=_one(folder / "verdict.json", Verdict),
         spend=spend,
     )
-    return _with_samples(evidence, folder, splits["test"])
+    return _with_best(evidence, folder, splits["test"])
 
 
-def _with_samples(evidence: Evidence, folder: Path, test: tuple[Pair, ...]) -> Evidence:
+def _with_best(evidence: Evidence, folder: Path, test: tuple[Pair, ...]) -> Evidence:
+    """Add what belongs to the best cycle: its samples, and its scores on the final split."""
     if evidence.best is None:
         return evidence
     cycle = evidence.best.cycle
@@ -235,11 +168,11 @@ def _with_samples(evidence: Evidence, folder: Path, test: tuple[Pair, ...]) -> E
         _all(path / "judgements.jsonl", Judgement),
         {pair.id: pair for pair in test},
     )
-    return replace(evidence, samples=samples)
+    return replace(evidence, samples=samples, final=_answers(folder / "final" / path.name))
 
 
 def _cycle_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / "cycles").glob("*") if path.name.isdigit())
+    return sorted(path for path in (folder / "cycles").glob("*") if path.name.isdecimal())
 
 
 def _cycle(path: Path) -> CycleEvidence:

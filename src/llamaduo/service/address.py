@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from llamaduo.errors import KeyMissing, UsageError
+from llamaduo.errors import ExtraMissing, KeyMissing, UsageError
 from llamaduo.service.settings import ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What llamaduo must know of a provider. ``prices`` is its name in the price table."""
+    """What llamaduo must know of a provider. ``sdk`` is the module of its SDK, ``extra`` what
+    installs it. In the price table it has the name of the extra."""
 
     url: str
     key_env: str
+    sdk: str
     extra: str
-    prices: str
 
 
 _OPENAI = Provider("https://api.openai.com/v1", "OPENAI_API_KEY", "openai", "openai")
@@ -29,7 +31,7 @@ PROVIDERS = {
         "https://api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic", "anthropic"
     ),
     "google": Provider(
-        "https://generativelanguage.googleapis.com", "GEMINI_API_KEY", "google", "google"
+        "https://generativelanguage.googleapis.com", "GEMINI_API_KEY", "google.genai", "google"
     ),
 }
 
@@ -61,25 +63,8 @@ def model_name(settings: ServiceSettings) -> str:
 
 
 def base_url(settings: ServiceSettings) -> str:
-    """The base URL that calls go to.
-
-    Raises:
-        UsageError: ``base_url`` is not an http or https address.
-    """
-    if settings.base_url is None:
-        return provider(settings).url
-    try:
-        parts = urlsplit(settings.base_url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
-        _ = parts.port
-    except ValueError:
-        usable = False
-    if not usable:
-        raise UsageError(
-            f"{settings.model}: base_url is not an address of a server.",
-            hint="Write it as http://HOST:PORT/v1, with no user name or key in it.",
-        )
-    return settings.base_url
+    """The base URL that calls go to."""
+    return settings.base_url or provider(settings).url
 
 
 def host(settings: ServiceSettings) -> str:
@@ -99,9 +84,7 @@ def is_loopback(settings: ServiceSettings) -> bool:
 def key_variable(settings: ServiceSettings) -> str:
     """The environment variable of the key. The default follows the provider, so that an
     OpenAI key is never sent to another one by leaving a setting out."""
-    if settings.api_key_env == _OPENAI.key_env:
-        return provider(settings).key_env
-    return settings.api_key_env
+    return settings.api_key_env or provider(settings).key_env
 
 
 def find_key(settings: ServiceSettings) -> str:
@@ -121,3 +104,28 @@ def find_key(settings: ServiceSettings) -> str:
         f"The API key for {settings.model} is missing: the environment variable {variable} {what}.",
         hint=f"Set it with `export {variable}=…`, or try the run for nothing with --rehearse.",
     )
+
+
+def check_sdk(settings: ServiceSettings) -> None:
+    """Find out, without importing it, whether the provider's SDK is installed.
+
+    Raises:
+        ExtraMissing: it is not; the hint is the command that installs it.
+    """
+    if not all(map(_is_installed, ("pydantic_ai", provider(settings).sdk))):
+        raise sdk_missing(settings)
+
+
+def sdk_missing(settings: ServiceSettings) -> ExtraMissing:
+    """The error that says so."""
+    return ExtraMissing(
+        f"{settings.model} needs a package that is not installed.",
+        hint=f"pip install 'llamaduo[{provider(settings).extra}]'",
+    )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of a module within a package, when there is no such package
+        return False

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llamaduo.errors import RunIncompatible, ServiceRefused, ServiceUnavailable, UsageError
+from llamaduo.errors import RunIncompatible, UsageError
 from llamaduo.records import Question, Reply
-from llamaduo.service import address, pricing, requests, retry
+from llamaduo.service import address, pricing, requests, retry, setbacks
 from llamaduo.service.ledger import Answered, Cost, Ledger
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.retry import Backoff
+from llamaduo.service.setbacks import MOST_UNREADABLE, Setback
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.service.transport import CALL, Call, RecordingTransport
 
@@ -32,15 +34,31 @@ _SEEDED = frozenset({"openai-chat", "google"})
 
 
 def check_key(settings: ServiceSettings) -> None:
-    """Find out before anything runs whether ``settings`` can be used at all.
+    """Find out whether the key of ``settings`` is there.
 
     Raises:
         KeyMissing: the API key's environment variable is not set.
-        UsageError: the provider is unknown, or ``base_url`` is no address.
+        UsageError: the provider is unknown.
     """
     address.provider_name(settings)
-    address.base_url(settings)
     address.find_key(settings)
+
+
+def check_usable(settings: ServiceSettings, budget_usd: float | None) -> None:
+    """Find out before anything runs whether ``settings`` can be used at all. Imports no SDK.
+
+    Raises:
+        KeyMissing: the API key's environment variable is not set.
+        ExtraMissing: the provider's SDK is not installed.
+        UsageError: the provider is unknown, or there is a budget and no price is known.
+    """
+    check_key(settings)
+    address.check_sdk(settings)
+    if budget_usd is not None and pricing.price_of(settings) is None:
+        raise UsageError(
+            f"The price of {settings.model} is not known, so a budget cannot be kept.",
+            hint="Set service.price (dollars per million tokens), or leave out limits.budget_usd.",
+        )
 
 
 @asynccontextmanager
@@ -60,10 +78,9 @@ async def connect(
     """
     import httpx2
 
+    check_usable(settings, budget_usd)
     from llamaduo.service.providers import build_model
 
-    check_key(settings)
-    _check_budget(settings, budget_usd)
     key = address.find_key(settings)
     seconds = settings.timeout_seconds
     timeout = httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds / 2))
@@ -78,20 +95,14 @@ async def connect(
         yield _Client(settings, ledger, model, budget_usd, backoff or Backoff())
 
 
-def _check_budget(settings: ServiceSettings, budget_usd: float | None) -> None:
-    if budget_usd is not None and pricing.price_of(settings) is None:
-        raise UsageError(
-            f"The price of {settings.model} is not known, so a budget cannot be kept.",
-            hint="Set service.price (dollars per million tokens), or leave out limits.budget_usd.",
-        )
-
-
 @dataclass(frozen=True, slots=True)
-class _Setback:
-    """A failed attempt that may be repeated: what happened, and the wait that was asked for."""
+class _Order:
+    """A question as it is bought, with all that its price depends on."""
 
-    what: str
-    retry_after: float | None = None
+    question: Question
+    request: str
+    key: str
+    most_usd: float
 
 
 class _Client:
@@ -111,6 +122,7 @@ class _Client:
         self._budget_usd = budget_usd
         self._backoff = backoff
         self._draw = random.Random()
+        self._unreadable: Counter[str] = Counter()
         self._priced = pricing.price_of(settings) is not None
         self._seeded = address.provider_name(settings) in _SEEDED
 
@@ -124,57 +136,71 @@ class _Client:
 
     async def ask(self, question: Question) -> Reply:
         """See :meth:`ServiceLLM.ask`."""
-        request = requests.canonical_request(self.name, question)
-        key = requests.request_key(request)
-        async with self._ledger.turn(key):
-            if (answered := await self._ledger.find(key)) and (
-                reply := await self._replay(answered, question)
+        order = self._order(question)
+        async with self._ledger.turn(order.key):
+            if (answered := await self._ledger.find(order.key)) and (
+                reply := await self._replay(answered, order.question)
             ):
                 return reply
-            return await self._buy(key, request, question)
+            return await self._buy(order)
+
+    def _order(self, question: Question) -> _Order:
+        """``question`` with a limit on its reply: nothing is asked that may cost any amount."""
+        most = question.max_tokens
+        if most is None:
+            most = self._settings.max_output_tokens
+        question = replace(question, max_tokens=most)
+        request = requests.canonical_request(self.name, question)
+        usd = pricing.usd(self._settings, requests.most_input_tokens(request), most)
+        return _Order(question, request, requests.request_key(request), usd)
 
     async def _replay(self, answered: Answered, question: Question) -> Reply | None:
         """The stored answer, read again; None if it cannot be read, and then it is no answer."""
         call = Call(answered.attempt, raw=answered.raw, read_before=answered.settled)
         outcome = await self._pass(call, question)
-        if isinstance(outcome, _Setback):
+        if isinstance(outcome, Setback):
             return None
         cost = self._cost(outcome)
         if not answered.settled:
             await self._ledger.settle(answered.attempt, cost)
         return _reply(call, outcome, cost, replayed=True)
 
-    async def _buy(self, key: str, request: str, question: Question) -> Reply:
-        clock = asyncio.get_running_loop().time
-        started, setbacks = clock(), 0
-        while True:
-            outcome = await self._attempt(key, request, question)
+    async def _buy(self, order: _Order) -> Reply:
+        """Try until it is answered. The deadline is for the service: time that a call waits for
+        the budget does not count."""
+        used, wait, failed = 0.0, 0.0, 0
+        while self._unreadable[order.key] < MOST_UNREADABLE:
+            await asyncio.sleep(wait)
+            outcome = await self._attempt(order)
             if isinstance(outcome, Reply):
                 return outcome
-            setbacks += 1
-            wait = self._backoff.seconds(setbacks, outcome.retry_after, self._draw)
-            if clock() + wait - started > self._settings.deadline_seconds:
-                raise self._unavailable(setbacks, outcome)
-            await asyncio.sleep(wait)
+            failed += 1
+            self._unreadable[order.key] += outcome.unreadable
+            wait = self._backoff.seconds(failed, outcome.retry_after, self._draw)
+            used += outcome.seconds + wait
+            if used > self._settings.deadline_seconds:
+                raise setbacks.unavailable(self._settings, failed, outcome)
+        raise setbacks.unreadable(self._settings, order.key)
 
-    async def _attempt(self, key: str, request: str, question: Question) -> Reply | _Setback:
-        attempt = await self._ledger.intend(
-            key,
-            stage=question.stage,
+    async def _attempt(self, order: _Order) -> Reply | Setback:
+        clock = asyncio.get_running_loop().time
+        async with self._ledger.attempt(
+            order.key,
+            stage=order.question.stage,
             model=self.name,
-            request=request,
-            most_usd=pricing.usd(self._settings, *requests.most_tokens(request, question)),
+            request=order.request,
+            most_usd=order.most_usd,
             budget_usd=self._budget_usd,
-        )
-        call = Call(attempt)
-        outcome = await self._pass(call, question)
-        if isinstance(outcome, _Setback):
-            return outcome
-        cost = self._cost(outcome)
-        await self._ledger.settle(attempt, cost)
+        ) as attempt:
+            call, began = Call(attempt), clock()
+            outcome = await self._pass(call, order.question)
+            if isinstance(outcome, Setback):
+                return replace(outcome, seconds=clock() - began)
+            cost = self._cost(outcome)
+            await self._ledger.settle(attempt, cost)
         return _reply(call, outcome, cost, replayed=False)
 
-    async def _pass(self, call: Call, question: Question) -> ModelResponse | _Setback:
+    async def _pass(self, call: Call, question: Question) -> ModelResponse | Setback:
         """One pass through the SDK and our transport."""
         from llamaduo.service.providers import UNREADABLE, send
 
@@ -186,12 +212,12 @@ class _Client:
         finally:
             CALL.reset(token)
 
-    async def _setback(self, call: Call, error: Exception) -> _Setback:
+    async def _setback(self, call: Call, error: Exception) -> Setback:
         """What went wrong, judged by what the transport saw rather than by the SDK's error."""
         if call.failure is not None:
             raise call.failure from error
         if call.fault:
-            return _Setback(call.fault)
+            return Setback(what=call.fault)
         if call.raw is None or not call.delivered:
             raise error  # it never came to a reply: a bug, not the server's doing
         if call.read_before:  # paid for and sound: never thrown away to be bought again
@@ -202,24 +228,11 @@ class _Client:
         if 200 <= call.raw.status < 300:
             what = f"HTTP {call.raw.status} with a body that is not a reply"
             await self._ledger.fail(call.attempt, what, charged=True)
-            return _Setback(what)
-        said = retry.complaint(call.raw) or "no message"
+            return Setback(what=what, unreadable=True)
         if retry.is_transient(call.raw):
             asked = retry.seconds_asked(call.retry_after)
-            return _Setback(f"HTTP {call.raw.status}: {said}", asked)
-        raise ServiceRefused(
-            f"{self.name} at {address.host(self._settings)} refused"
-            f" (HTTP {call.raw.status}): {said}",
-            hint=retry.what_to_do(call.raw, self.name, address.key_variable(self._settings)),
-        ) from error
-
-    def _unavailable(self, setbacks: int, last: _Setback) -> ServiceUnavailable:
-        tries = "1 attempt" if setbacks == 1 else f"{setbacks} attempts"
-        return ServiceUnavailable(
-            f"{self.name} at {address.host(self._settings)} did not answer within"
-            f" {self._settings.deadline_seconds:g} s ({tries}; the last: {last.what}).",
-            hint="Run again to resume; what was answered is kept and not paid for again.",
-        )
+            return Setback(what=setbacks.status_in_words(call.raw), retry_after=asked)
+        raise setbacks.refused(self._settings, call.attempt.key, call.raw) from error
 
     def _cost(self, response: ModelResponse) -> Cost:
         used = response.usage

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from llamaduo.errors import BudgetExceeded
 from llamaduo.records import Event, Notify, silent
+from llamaduo.service.budget import Holds
 from llamaduo.storage.journal import Journal, Row, read_rows
 
 _SCHEMA = (
@@ -135,7 +136,8 @@ class Ledger:
         self._notify = notify
         self._counts: Counter[str] = Counter()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._held_usd = float(self._rows("SELECT COALESCE(SUM(held_usd), 0) FROM attempts")[0][0])
+        held = self._rows("SELECT COALESCE(SUM(held_usd), 0.0) FROM attempts")[0][0]
+        self._holds = Holds(float(held))
 
     @classmethod
     def open(cls, path: Path, notify: Notify = silent) -> Ledger:
@@ -193,7 +195,8 @@ class Ledger:
             Attempt(key, number, held), RawReply(status, content_type, body), bool(settled)
         )
 
-    async def intend(
+    @asynccontextmanager
+    async def attempt(
         self,
         key: str,
         *,
@@ -202,20 +205,21 @@ class Ledger:
         request: str,
         most_usd: float,
         budget_usd: float | None,
-    ) -> Attempt:
-        """Record that ``request`` is about to be sent and may cost up to ``most_usd``.
+    ) -> AsyncIterator[Attempt]:
+        """Record that ``request`` is about to be sent and may cost up to ``most_usd``; the
+        block sends it. Waits while only calls in flight keep it from fitting the budget. What
+        the block neither settles nor fails is in doubt.
 
         Raises:
-            BudgetExceeded: with what is spent, in flight and in doubt, it could overshoot.
+            BudgetExceeded: with what is spent and in doubt, it could overshoot.
         """
-        self._check_budget(model, most_usd, budget_usd)
-        self._held_usd += most_usd
-        values = {
-            "key": key, "stage": stage, "model": model, "request": request,
-            "held": most_usd, "now": _now(),
-        }  # fmt: skip
-        rows = await self._execute("intent", _INTEND, values, detail=stage)
-        return Attempt(key, rows[0][0], most_usd)
+        async with self._holds.hold(model, most_usd, budget_usd):
+            values = {
+                "key": key, "stage": stage, "model": model, "request": request,
+                "held": most_usd, "now": _now(),
+            }  # fmt: skip
+            rows = await self._execute("intent", _INTEND, values, detail=stage)
+            yield Attempt(key, rows[0][0], most_usd)
 
     async def answer(self, attempt: Attempt, raw: RawReply) -> None:
         """Record a successful raw reply, before anyone reads it."""
@@ -227,7 +231,7 @@ class Ledger:
     ) -> None:
         """Record that the attempt brought nothing usable; ``charged`` if it may cost anyway."""
         held = attempt.held_usd if charged else 0.0
-        self._held_usd += held - attempt.held_usd
+        self._holds.correct(held - attempt.held_usd)
         reply = (raw.status, raw.content_type, raw.body) if raw else (None, None, None)
         values = (*reply, error, held, _now(), attempt.key, attempt.number)
         await self._execute("failure", _FAIL, values, detail=error)
@@ -235,20 +239,11 @@ class Ledger:
     async def settle(self, attempt: Attempt, cost: Cost) -> None:
         """Record what an answer used, once it has been read."""
         held = cost.usd or 0.0
-        self._held_usd += held - attempt.held_usd
+        self._holds.correct(held - attempt.held_usd)
         used = (cost.snapshot, cost.input_tokens, cost.output_tokens, cost.usd)
         await self._execute("", _SETTLE, (*used, held, attempt.key, attempt.number))
 
     # --- the journal ----------------------------------------------------------------------
-
-    def _check_budget(self, model: str, most_usd: float, budget_usd: float | None) -> None:
-        if budget_usd is not None and self._held_usd + most_usd > budget_usd:
-            raise BudgetExceeded(
-                f"The next call to {model} may cost ${most_usd:.4f}; with ${self._held_usd:.4f}"
-                f" spent, in flight or in doubt it could pass the budget of ${budget_usd:.2f}."
-                " It was not sent.",
-                hint="Raise limits.budget_usd and run again to resume.",
-            )
 
     async def _execute(self, unit: str, sql: str, values: Any, *, detail: str = "") -> list[Row]:
         """Run one statement and report it. Once begun it is carried through, cancelled or not:

@@ -16,7 +16,6 @@ from typing import Any
 MAX_CHARACTERS = 1_000_000
 MAX_DEPTH = 64
 
-_FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL | re.IGNORECASE)
 _FENCE_OPENING = re.compile(r"```(?:json)?[ \t]*\r?\n", re.IGNORECASE)
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _WHITE = re.compile(r"[ \t\r\n]*")
@@ -39,9 +38,7 @@ def parse_object(text: str) -> dict[str, Any]:
     """
     if len(text) > MAX_CHARACTERS:
         raise MalformedReply(f"longer than {MAX_CHARACTERS} characters")
-    body = text.strip()
-    if fenced := _FENCE.fullmatch(body):
-        body = fenced[1].strip()
+    body = _without_fence(text.strip())
     if not body:
         raise MalformedReply("empty")
     return _strict_object(body)
@@ -59,6 +56,14 @@ def salvage_objects(text: str, key: str) -> list[dict[str, Any]]:
 
 
 # --- one object ---------------------------------------------------------------------------
+
+
+def _without_fence(body: str) -> str:
+    """What stands between the opening and the closing fence, if ``body`` has both."""
+    opening = _FENCE_OPENING.match(body)
+    if opening and body.endswith("```", opening.end()):
+        return body[opening.end() : -3].strip()
+    return body
 
 
 def _strict_object(body: str) -> dict[str, Any]:

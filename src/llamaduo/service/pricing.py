@@ -24,7 +24,7 @@ def price_of(settings: ServiceSettings) -> Price | None:
         return settings.price
     if is_loopback(settings):
         return Price(input=0.0, output=0.0)
-    return _listed(provider(settings).prices, model_name(settings))
+    return _listed(provider(settings).extra, model_name(settings))
 
 
 def usd(settings: ServiceSettings, input_tokens: int, output_tokens: int) -> float:

@@ -22,6 +22,7 @@ class ServiceLLM(Protocol):
         """Answer from the ledger if it was answered before, else ask, record and return.
 
         Raises:
+            QuestionRefused: this question will not be answered, but others may be.
             ServiceRefused: asking again will not help (key, quota, unknown model).
             ServiceUnavailable: no answer before the deadline.
             BudgetExceeded: the call could overshoot the budget, and was not sent.

@@ -22,9 +22,8 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
 
-from llamaduo.errors import ExtraMissing
 from llamaduo.records import FinishReason, Message, Question
-from llamaduo.service.address import base_url, model_name, provider, provider_name
+from llamaduo.service.address import base_url, model_name, provider_name, sdk_missing
 from llamaduo.service.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -50,20 +49,21 @@ def build_model(settings: ServiceSettings, key: str, http: httpx2.AsyncClient) -
     try:
         return builders[provider_name(settings)](settings, key, http)
     except ImportError as error:
-        extra = provider(settings).extra
-        raise ExtraMissing(
-            f"{settings.model} needs a package that is not installed.",
-            hint=f"pip install 'llamaduo[{extra}]'",
-        ) from error
+        raise sdk_missing(settings) from error
 
 
 async def send(model: Model, question: Question, *, seeded: bool) -> ModelResponse:
-    """Ask ``question`` once. ``seeded`` sends the sample index as the seed."""
+    """Ask ``question`` once. ``seeded`` sends the sample index as the seed.
+
+    A model that takes no JSON schema is asked without one: the prompt states the form too, and
+    the reply is read as strictly.
+    """
+    takes_schema = model.profile.get("supports_json_schema_output", False)
     return await model_request(
         model,
         [_message(message) for message in question.messages],
         model_settings=_settings(question, seeded=seeded),
-        model_request_parameters=_parameters(question),
+        model_request_parameters=_parameters(question, takes_schema=takes_schema),
     )
 
 
@@ -136,8 +136,8 @@ def _settings(question: Question, *, seeded: bool) -> ModelSettings:
     return settings
 
 
-def _parameters(question: Question) -> ModelRequestParameters:
-    if question.schema is None:
+def _parameters(question: Question, *, takes_schema: bool) -> ModelRequestParameters:
+    if question.schema is None or not takes_schema:
         return ModelRequestParameters()
     shape = OutputObjectDefinition(
         json_schema=dict(question.schema), name=question.shape, strict=True

@@ -8,9 +8,6 @@ from typing import Any
 
 from llamaduo.records import Question
 
-_BYTES_PER_TOKEN = 3  # fewer than English has, so the estimate errs on the high side
-DEFAULT_OUTPUT_TOKENS = 4096  # what a call may cost when the question sets no max_tokens
-
 
 def canonical_request(model: str, question: Question) -> str:
     """The question as JSON, the same for the same request whatever server answers it.
@@ -37,9 +34,10 @@ def request_key(canonical: str) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def most_tokens(canonical: str, question: Question) -> tuple[int, int]:
-    """Input and output tokens that one call may use, estimated on the high side."""
-    return (
-        len(canonical.encode()) // _BYTES_PER_TOKEN + 1,
-        question.max_tokens or DEFAULT_OUTPUT_TOKENS,
-    )
+def most_input_tokens(canonical: str) -> int:
+    """Tokens that the request can be charged for at most: one for each of its bytes.
+
+    A tokenizer may fall back to single bytes of UTF-8; the canonical form escapes what is not
+    ASCII and so has at least as many. Its punctuation outweighs a chat template's marks.
+    """
+    return len(canonical)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Price(BaseModel):
@@ -15,9 +20,12 @@ class Price(BaseModel):
 
 
 class ServiceSettings(BaseModel):
-    """The ``service`` section, and each entry of ``judging.judges``."""
+    """The ``service`` section, and each entry of ``judging.judges``.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    No error shows what was found: it may be a key that was pasted into the wrong place.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     model: str = Field(
         "openai-chat:gpt-4o",
@@ -28,14 +36,48 @@ class ServiceSettings(BaseModel):
     base_url: str | None = Field(
         None, description="An OpenAI-compatible server instead of the provider's own address."
     )
-    api_key_env: str = Field(
-        "OPENAI_API_KEY", description="The environment variable that holds the key; never the key."
+    api_key_env: str | None = Field(
+        None,
+        description="The environment variable that holds the key; never the key. Left out: the"
+        " provider's usual one.",
+        examples=["OPENAI_API_KEY"],
     )
     price: Price | None = Field(
         None, description="Dollars per million tokens, where the price table lacks the model."
+    )
+    max_output_tokens: int = Field(
+        4096,
+        ge=16,
+        description="The most tokens of one reply, and so what one call can cost at most.",
     )
     concurrency: int = Field(8, ge=1, le=1024, description="Calls in flight at once.")
     timeout_seconds: float = Field(120.0, gt=0, description="For one attempt.")
     deadline_seconds: float = Field(
         1800.0, gt=0, description="How long one call is retried before the run stops, resumable."
     )
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _names_a_variable(cls, name: str | None) -> str | None:
+        if name is not None and not _VARIABLE.fullmatch(name):
+            raise ValueError("this is the NAME of an environment variable, never the key")
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and not _is_usable(url):
+            raise ValueError(
+                "write it as http://HOST:PORT/v1, with no user name, key or query string in it"
+            )
+        return url
+
+
+def _is_usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return False
+    plain = parts.username is None and not parts.query and not parts.fragment
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and plain

@@ -144,14 +144,34 @@ class Journal:
 def read_rows(path: Path, sql: str) -> list[Row]:
     """The rows of one query over a journal that another process may be writing to.
 
+    A copy in a folder that cannot be written is read too, if it was closed before it was
+    copied: beside a write-ahead log that is still full, the file alone lacks the latest rows.
+
     Raises:
-        RunError: the file is missing or is not a journal.
+        RunError: the file is missing or is not a journal, or its log cannot be read.
     """
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute(sql).fetchall()
+        return _query(path, "mode=ro", sql)
+    except sqlite3.Error as error:
+        if not _is_closed_and_kept_from_writing(path, error):
+            raise _explained(path, error) from error
+    try:
+        return _query(path, "mode=ro&immutable=1", sql)
     except sqlite3.Error as error:
         raise _explained(path, error) from error
+
+
+def _query(path: Path, how: str, sql: str) -> list[Row]:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def _is_closed_and_kept_from_writing(path: Path, error: sqlite3.Error) -> bool:
+    """Even a reader of a write-ahead log writes an index beside it, where it may."""
+    if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        return False
+    log = path.with_name(f"{path.name}-wal")
+    return path.is_file() and not (log.is_file() and log.stat().st_size)
 
 
 def _prepare(path: Path, connection: sqlite3.Connection, schema: Sequence[str]) -> None:
@@ -174,7 +194,7 @@ def _prepare(path: Path, connection: sqlite3.Connection, schema: Sequence[str]) 
 
 def _explained(path: Path, error: sqlite3.Error) -> RunError:
     """The same failure in words that say which file and what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return RunLocked(
             f"{path} is in use by another process.",
@@ -194,3 +214,8 @@ def _explained(path: Path, error: sqlite3.Error) -> RunError:
         f"{path} cannot be used: {error}.",
         hint="Check that its folder exists and can be written, then run again.",
     )
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for what did not come from SQLite."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

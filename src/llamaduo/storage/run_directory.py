@@ -105,5 +105,4 @@ def opened(directory: RunDirectory, version: str, configuration: str) -> Iterato
 
 def _has_strangers(root: Path) -> bool:
     """Whether ``root`` holds more than a crash while it was created can have left."""
-    ours = {".lock", "run.yaml"}
-    return any(p.name not in ours and not p.name.startswith(".run.yaml") for p in root.iterdir())
+    return any(p.name != "run.yaml" and not p.name.startswith(".") for p in root.iterdir())

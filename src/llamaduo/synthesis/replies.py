@@ -56,6 +56,11 @@ def read_pairs(reply: Reply) -> ReadPairs:
     )
 
 
+def no_pairs(problem: str) -> ReadPairs:
+    """What is counted for a request that brought no reply at all."""
+    return ReadPairs(pairs=(), salvaged=0, malformed=1, problem=problem)
+
+
 def _whole(text: str) -> list[Any]:
     """The entries of ``{"pairs": […]}``, and nothing beside it."""
     reply = parse_object(text)

@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 class SynthesisSettings(BaseModel):
     """The ``synthesis`` section (Section 3.5, Eq. 8 and 9)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     pairs: int = Field(128, ge=1, description="Pairs asked for after cycle 0.")
-    growth: float = Field(2.0, ge=1, description="Each later batch is this many times larger.")
+    growth: float = Field(
+        2.0, ge=1, le=10, description="Each later batch is this many times larger."
+    )
     pairs_per_request: int = Field(5, ge=1, le=50)
     seeds_per_request: int = Field(1, ge=1, le=10)
     temperature: float | None = Field(None, ge=0, le=2)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)

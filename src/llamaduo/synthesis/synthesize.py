@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
-from llamaduo.errors import StageFailed
+from llamaduo.errors import QuestionRefused, StageFailed
 from llamaduo.records import (
     Event,
     Message,
@@ -22,7 +22,7 @@ from llamaduo.records import (
 )
 from llamaduo.service.lanes import Lane, work_through
 from llamaduo.service.protocol import ServiceLLM
-from llamaduo.synthesis.replies import NewPair, ReadPairs, read_pairs
+from llamaduo.synthesis.replies import NewPair, ReadPairs, no_pairs, read_pairs
 from llamaduo.synthesis.seeds import Draw, Hand, draw, wanted
 from llamaduo.synthesis.settings import SynthesisSettings
 from llamaduo.tasks.settings import TaskSettings
@@ -43,24 +43,24 @@ async def synthesize(
     """The raw pairs after ``cycle``, in the order of the requests.
 
     At most :func:`~llamaduo.synthesis.seeds.wanted` pairs: fewer when replies brought fewer,
-    and what replies brought beyond that is left out. Nothing is curated here.
+    and what replies brought beyond that is left out. A request that the service refuses is
+    counted as malformed. Nothing is curated here.
 
     Raises:
         DataError: the train split is empty.
         StageFailed: not one pair came back.
-        ServiceError: the first that the service raised. Replies that have come are in the
-            ledger, so the same call made again goes on from there.
+        ServiceError: the first that the service raised, refused questions aside. Replies
+            that have come are in the ledger, so the same call made again goes on from there.
     """
     draws = draw(train.pairs, settings, cycle)
     tally: Counter[str] = Counter()
 
     async def request(one: Draw) -> tuple[tuple[Pair, ...], ReadPairs]:
-        reply = await service.ask(_question(one, settings, task))
-        read = read_pairs(reply)
-        tally.update(requests=1, pairs=len(read.pairs))
+        pairs, read = await _request(one, service, _question(one, settings, task), cycle)
+        tally.update(requests=1, pairs=len(pairs))
         detail = f"{tally['pairs']} pairs"
         notify(Event(_STAGE, tally["requests"], len(draws), "requests", detail))
-        return tuple(_pair(new, one.seeds, reply, cycle) for new in read.pairs), read
+        return pairs, read
 
     replies = await work_through([Lane(draws, service.concurrency)], request)
     pairs = tuple(chain.from_iterable(pairs for pairs, _ in replies))
@@ -74,6 +74,17 @@ async def synthesize(
         salvaged=sum(read.salvaged for read in reads),
         malformed=sum(read.malformed for read in reads),
     )
+
+
+async def _request(
+    one: Draw, service: ServiceLLM, question: Question, cycle: int
+) -> tuple[tuple[Pair, ...], ReadPairs]:
+    try:
+        reply = await service.ask(question)
+    except QuestionRefused as refused:
+        return (), no_pairs(refused.reason)
+    read = read_pairs(reply)
+    return tuple(_pair(new, one.seeds, reply, cycle) for new in read.pairs), read
 
 
 def _question(one: Draw, settings: SynthesisSettings, task: TaskSettings) -> Question:

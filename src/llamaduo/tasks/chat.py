@@ -1,14 +1,17 @@
 """A pair as tokens, in the model's own chat template: the one rendering for training and inference.
 
 Prompt and response are tokenized apart and joined, so the context that a response is trained
-on is, token for token, the one that it is generated from. Nothing here imports transformers:
-the tokenizer comes from the caller.
+on is, token for token, the one that it is generated from. Special tokens are the template's to
+write: where a message spells one (``<|im_end|>``) it stays text, and ends no turn. Nothing here
+imports transformers: the tokenizer comes from the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from llamaduo.errors import ModelError
@@ -17,6 +20,11 @@ from llamaduo.records import Message
 
 class ChatTokenizer(Protocol):
     """What this module needs of a transformers tokenizer."""
+
+    @property
+    def added_tokens_decoder(self) -> Mapping[int, Any]: ...
+
+    def __hash__(self) -> int: ...
 
     def apply_chat_template(self, conversation: Any, **options: Any) -> Any: ...
 
@@ -67,7 +75,10 @@ def _render(
 ) -> str:
     from jinja2 import TemplateError
 
-    chat = [{"role": message.role, "content": message.content} for message in messages]
+    chat = [
+        {"role": message.role, "content": _inert(tokenizer, message.content)}
+        for message in messages
+    ]
     try:
         return str(
             tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=not answered)
@@ -80,6 +91,26 @@ def _render(
         ) from error
 
 
+_SEAM = "\ufdd0"
+"""Unicode reserves this character for use inside a program: no text has it."""
+
+
+def _inert(tokenizer: ChatTokenizer, content: str) -> str:
+    """``content`` with a seam inside every special token that it spells."""
+    return _special_tokens(tokenizer).sub(lambda found: found[0][0] + _SEAM + found[0][1:], content)
+
+
+@lru_cache(maxsize=4)
+def _special_tokens(tokenizer: ChatTokenizer) -> re.Pattern[str]:
+    special = {t.content for t in tokenizer.added_tokens_decoder.values() if t.special}
+    longest_first = sorted(special - {""}, key=lambda token: (-len(token), token))
+    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")  # which never matches
+
+
 def _ids(tokenizer: ChatTokenizer, text: str) -> tuple[int, ...]:
-    # The template has written the special tokens already.
-    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+    """The ids of a rendered text, in which the template has written the special tokens already.
+
+    What a seam divides is tokenized apart, so the two halves cannot become one token.
+    """
+    parts = [tokenizer(part, add_special_tokens=False)["input_ids"] for part in text.split(_SEAM)]
+    return tuple(token for part in parts for token in part)

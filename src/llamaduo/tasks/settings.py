@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 TaskKind = Literal["free", "classification", "summarization", "coding", "closed_qa"]
 
@@ -12,7 +12,7 @@ TaskKind = Literal["free", "classification", "summarization", "coding", "closed_
 class TaskSettings(BaseModel):
     """The ``task`` section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: TaskKind = Field("free", description="Chooses the prompt templates and the rubric.")
     topic: str = Field(
@@ -24,3 +24,17 @@ class TaskSettings(BaseModel):
     json_schema: dict[str, Any] | None = Field(
         None, description="The JSON Schema that every response must satisfy, if there is one."
     )
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_a_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        if schema is None:
+            return None
+        from jsonschema.exceptions import SchemaError
+        from jsonschema.validators import validator_for
+
+        try:
+            validator_for(schema).check_schema(schema)
+        except SchemaError as error:
+            raise ValueError(f"not a JSON Schema: {error.message}") from None
+        return schema

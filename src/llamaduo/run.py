@@ -1,0 +1,177 @@
+"""A run that this process owns, and the step by which every stage of it is done.
+
+A step: done already? check its files and load it; else run, write, mark done, load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from llamaduo import __version__
+from llamaduo.config import Config, differences, dump_config, read_resolved
+from llamaduo.errors import RunError, RunIncompatible, UsageError
+from llamaduo.records import Event, Notify, silent
+from llamaduo.service.ledger import Ledger
+from llamaduo.storage.atomic import write_atomic
+from llamaduo.storage.manifest import Manifest, check_unchanged, mark_finished
+from llamaduo.storage.run_directory import RunDirectory, opened
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Run:
+    """A run that this process owns.
+
+    ``root`` is where relative data paths start, ``cache`` where base models are kept.
+    ``only`` names the one stage to do; the next unfinished one after it raises
+    :class:`Paused`.
+    """
+
+    config: Config
+    directory: RunDirectory
+    ledger: Ledger
+    manifest: Manifest
+    root: Path
+    cache: Path
+    notify: Notify = silent
+    only: str | None = None
+    done_before: int = 0
+
+
+class Paused(Exception):
+    """The stage asked for is done; ``next_stage`` would be the next one."""
+
+    def __init__(self, next_stage: str) -> None:
+        super().__init__(next_stage)
+        self.next_stage = next_stage
+
+
+@contextmanager
+def own_run(
+    config: Config,
+    directory: RunDirectory,
+    *,
+    root: Path,
+    cache: Path,
+    rehearsed: bool = False,
+    only: str | None = None,
+    notify: Notify = silent,
+) -> Iterator[Run]:
+    """Create or resume the run and hold it while the block runs.
+
+    Raises:
+        RunLocked: another process owns it.
+        RunIncompatible: it was started by another version or with another configuration.
+    """
+    text = dump_config(config, version=__version__, rehearsed=rehearsed)
+    with opened(directory, __version__, text) as manifest:
+        _check_same(directory, manifest, config, rehearsed)
+        _check_ledger(directory, manifest)
+        write_atomic(directory.configuration, text)
+        with Ledger.open(directory.ledger, notify) as ledger:
+            done = len(manifest.stages)
+            yield Run(config, directory, ledger, manifest, root, cache, notify, only, done)
+
+
+USED_BY = {
+    "import": ("coverage", "task"),
+    "split": ("coverage",),
+    "lengths": ("local", "finetuning.max_tokens", "inference"),
+    "judge": ("judging", "service", "task"),
+    "finetune": ("finetuning", "local"),
+    "synthesize": ("synthesis", "service", "task"),
+    "curate": ("curation", "task"),
+}
+"""The settings that a kind of stage has used up once it is finished. ``inference`` counts from
+before the first inference on: one that was cut off leaves responses that are kept."""
+
+
+def _check_same(
+    directory: RunDirectory, manifest: Manifest, config: Config, rehearsed: bool
+) -> None:
+    """Check that no finished stage used a setting which has changed since."""
+    before, was_rehearsed = read_resolved(directory.configuration)
+    if rehearsed != was_rehearsed:
+        what = "a rehearsal" if was_rehearsed else "a real run"
+        raise RunIncompatible(
+            f"{directory.root} is {what}.", hint="Give this one a name of its own with --name."
+        )
+    used = {name for stage in manifest.stages for name in USED_BY.get(_kind(stage), ())}
+    changed = [
+        words
+        for key, words in differences(before, config).items()
+        if any(key == name or key.startswith(f"{name}.") for name in used)
+    ]
+    if changed:
+        lines = "".join(f"\n  {line}" for line in changed)
+        raise RunIncompatible(
+            f"{directory.root} was started with another configuration:{lines}",
+            hint="Undo the change to go on with this run, or start another with --name.",
+        )
+
+
+def _check_ledger(directory: RunDirectory, manifest: Manifest) -> None:
+    paid = [stage for stage in manifest.stages if _kind(stage) in ("judge", "synthesize")]
+    if paid and not directory.ledger.is_file():
+        raise RunError(
+            f"{directory.ledger} is missing, though {paid[0]!r} was paid for.",
+            hint="Restore it: it holds the replies and what they cost. Or start a new run with"
+            " --name.",
+        )
+
+
+# --- the step -----------------------------------------------------------------------------
+
+
+def step(
+    run: Run,
+    stage: str,
+    work: Callable[[], None],
+    load: Callable[[], Result],
+    files: Sequence[Path],
+) -> Result:
+    """Do ``stage`` unless it is done, and load what it left. ``work`` writes ``files``; they are
+    whole and hashed before the manifest names the stage.
+
+    Raises:
+        RunError: a file of the finished stage is missing or was changed.
+        Paused, UsageError: ``run.only`` asks for another stage.
+    """
+    finished = run.manifest.stages.get(stage)
+    if finished:
+        check_unchanged(finished, run.directory.root, stage)
+        return load()
+    _check_turn(run, stage)
+    run.notify(Event(stage, 0, 1, "stage"))
+    work()
+    run.manifest = mark_finished(run.manifest, run.directory.root, stage, files)
+    run.notify(Event(stage, 1, 1, "stage"))
+    return load()
+
+
+QUIET_STAGES = ("lengths",)
+"""Stages without a command of their own: they run with the stage that needs them."""
+
+
+def _check_turn(run: Run, stage: str) -> None:
+    """With ``only`` set: do that stage, once, and no other."""
+    if run.only is None or stage in QUIET_STAGES:
+        return
+    kind = _kind(stage)
+    if any(name not in QUIET_STAGES for name in list(run.manifest.stages)[run.done_before :]):
+        raise Paused(kind)
+    if kind != run.only:
+        raise UsageError(
+            f"The next stage of {run.directory.root} is {kind} ({stage}), not {run.only}.",
+            hint="Run that stage first, or `llamaduo run` to do all that is left.",
+        )
+
+
+def _kind(stage: str) -> str:
+    """``judge`` of ``cycles/001/judge``."""
+    return stage.rsplit("/", maxsplit=1)[-1]

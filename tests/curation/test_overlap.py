@@ -1,0 +1,64 @@
+"""What is found, and in which order, is the same in every process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llamaduo.curation.overlap import OverlapIndex
+
+SEEDS = ("0", "1", "2", "3", "4", "5", "6", "7")
+
+INDEX = """
+from llamaduo.curation.overlap import OverlapIndex
+index = OverlapIndex()
+for number in range(12):
+    index.add({f"word{number}", f"word{(number + 5) % 12}", "all"})
+print(index.overlaps({f"word{number}" for number in range(12)}))
+"""
+
+CURATE = """
+from tests.curation.making import curated, pair, verdicts
+words = [f"word{number}" for number in range(40)]
+first, last = pair(" ".join(["other", *words[7:]])), pair(" ".join([*words[:-7], "other"]))
+print(verdicts(curated([pair(" ".join(words))], [first, last])) == [
+    ("near-duplicates", "nearly the same as another pair", first.id)
+])
+"""
+"""A pair that is as near to one as to another: it loses to the one that came first."""
+
+
+def printed(script: str, seed: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", [INDEX, CURATE], ids=["index", "curate"])
+def test_the_hash_seed_changes_nothing(script: str) -> None:
+    outputs = {printed(script, seed) for seed in SEEDS}
+    assert len(outputs) == 1
+    assert "False" not in outputs.pop()
+
+
+@given(st.lists(st.sets(st.integers(0, 8)), max_size=8), st.sets(st.integers(0, 8)))
+def test_overlaps_are_the_sizes_of_the_intersections_largest_first(
+    sets: list[set[int]], sought: set[int]
+) -> None:
+    index = OverlapIndex()
+    for elements in sets:
+        index.add(elements)
+    expected: Iterable[tuple[int, int]] = ((n, len(s & sought)) for n, s in enumerate(sets))
+    expected = sorted((e for e in expected if e[1]), key=lambda e: -e[1])
+    assert index.overlaps(sought) == expected
