@@ -71,11 +71,12 @@ def machine() -> str:
 
 
 def as_markdown(results: dict[str, Any]) -> str:
+    share = f"{results['at once']} at once, {results['threads']} torch thread(s) each"
+    where = f"{results['date']}, {results['machine']}; {share}"
     lines = [
         "# The quickstart on different seeds",
         "",
-        f"{results['date']}, {results['machine']}; {results['at once']} at once,"
-        f" {results['threads']} torch thread(s) each. Set-up is not included.",
+        f"{where}. Set-up is not included.",
         "",
         "Each cell: mean precision / coverage percentage at ζ = 70 / exact match. The target is",
         "85 / 80 / none, on the test split.",

@@ -206,6 +206,15 @@ class Checkpoint:
         return "base" if self.adapter is None else "local"
 
 
+@dataclass(frozen=True, slots=True)
+class BaseFigures:
+    """``coverage/base.json``: which base model the run is about."""
+
+    model: str
+    window: int
+    fingerprint: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingFigures:
     """What a fine-tuning measured. Losses are mean cross-entropy per response token, in nats."""

@@ -19,9 +19,11 @@ from llamaduo.coverage.lengths import describe, measure_lengths
 from llamaduo.coverage.splitting import split
 from llamaduo.curation.curate import curate
 from llamaduo.deployment.bundle import pack
+from llamaduo.errors import RunError
 from llamaduo.evaluation.judge import check_unscored, judge
 from llamaduo.evaluation.scores import score
 from llamaduo.records import (
+    BaseFigures,
     Checkpoint,
     CoverageDataset,
     CurationFigures,
@@ -77,8 +79,14 @@ def divide(run: Run, dataset: CoverageDataset) -> Split:
         divided = split(dataset, run.config.coverage)
         for part in parts:
             write_records(folder / f"{part}.jsonl", getattr(divided, part).pairs)
-        sizes = (len(getattr(divided, part).pairs) for part in parts)
-        figures = SplitFigures(*sizes, divided.sha256, divided.clusters, divided.leaks)
+        figures = SplitFigures(
+            train=len(divided.train.pairs),
+            test=len(divided.test.pairs),
+            final=len(divided.final.pairs),
+            sha256=divided.sha256,
+            clusters=divided.clusters,
+            leaks=divided.leaks,
+        )
         write_record(folder / "split.json", figures)
 
     def load() -> Split:
@@ -99,7 +107,7 @@ def divide(run: Run, dataset: CoverageDataset) -> Split:
 
 def measure(run: Run, split: Split, base: Checkpoint) -> Lengths:
     """Measure every pair in the model's own tokens, before anything is spent."""
-    path = run.directory.coverage / "lengths.json"
+    path, base_path = (run.directory.coverage / name for name in ("lengths.json", "base.json"))
     window = min(base.window, run.config.finetuning.max_tokens)
 
     def work() -> None:
@@ -110,8 +118,15 @@ def measure(run: Run, split: Split, base: Checkpoint) -> Lengths:
         longest = max(count(pair)[1] for pair in split.train.pairs)
         lengths = measure_lengths(pairs, count, window)
         write_record(path, replace(lengths, longest_train_response=longest))
+        write_record(base_path, BaseFigures(base.model, base.window, base.fingerprint))
 
-    lengths = step(run, "lengths", work, lambda: read_record(path, Lengths), [path])
+    lengths = step(run, "lengths", work, lambda: read_record(path, Lengths), [path, base_path])
+    if read_record(base_path, BaseFigures).fingerprint != base.fingerprint:
+        raise RunError(
+            f"The base model in {base.base} is not the one that {run.directory.root} began with.",
+            hint="Restore it (local.revision pins one from the Hub), or start a new run with"
+            " --name.",
+        )
     run.notify(Event("lengths", lengths.fits, lengths.pairs, "pairs fit", describe(lengths)))
     return lengths
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -34,6 +37,19 @@ DEATHS = [
 
 CONCURRENCY = 4
 """Calls in flight at once, as the small loop is configured."""
+
+SAME_RECORDS = (
+    "verdict.json",
+    "base/scores.json",
+    "cycles/000/scores.json",
+    "cycles/001/scores.json",
+    "final/000/scores.json",
+)
+SAME_TEXT = (
+    "cycles/000/synthetic.jsonl",
+    "cycles/000/dropped.jsonl",
+    "cycles/001/judgements.jsonl",
+)
 
 
 def live(folder: Path, base_url: str, name: str, plan: list[tuple[str, str, int]]) -> list[int]:
@@ -63,35 +79,60 @@ def attempts(folder: Path, name: str) -> list[tuple[str, int, str]]:
         return ledger.execute("SELECT key, attempt, state FROM attempts").fetchall()
 
 
-def test_a_killed_run_ends_like_an_undisturbed_one(
-    folder: Path, base_url: str, record: Path
-) -> None:
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path, base_url: str, record: Path) -> Counter[str]:
+    """An undisturbed run named ``undisturbed``; what the service was asked for it."""
     assert live(folder, base_url, "undisturbed", []) == [0]
-    undisturbed = asked(record)
-    assert set(undisturbed.values()) == {1}, "an undisturbed run asks nothing twice"
+    once = asked(record)
+    assert set(once.values()) == {1}, "an undisturbed run asks nothing twice"
+    return once
 
-    ends = live(folder, base_url, "killed", DEATHS)
-    assert ends == [-9] * len(DEATHS) + [0]
 
-    for file in (
-        "verdict.json",
-        "base/scores.json",
-        "cycles/001/scores.json",
-        "final/000/scores.json",
-    ):
-        expected, killed = (folder / "runs" / run / file for run in ("undisturbed", "killed"))
-        assert json.loads(killed.read_text()) == json.loads(expected.read_text()), file
-    for file in ("cycles/000/synthetic.jsonl", "cycles/000/dropped.jsonl"):
-        expected, killed = (folder / "runs" / run / file for run in ("undisturbed", "killed"))
-        assert killed.read_text() == expected.read_text(), file
+def check_same_end(folder: Path, name: str) -> None:
+    """The killed run left what the undisturbed one left."""
+    killed, expected = (folder / "runs" / run for run in (name, "undisturbed"))
+    for file in SAME_RECORDS:
+        assert json.loads((killed / file).read_text()) == json.loads((expected / file).read_text())
+    for file in SAME_TEXT:
+        assert (killed / file).read_text() == (expected / file).read_text(), file
 
-    rows = attempts(folder, "killed")
+
+def check_nothing_bought_twice(folder: Path, name: str, repeated: Counter[str], most: int) -> None:
+    """By the ledger, and by the service's own record: ``repeated`` is what it was asked again."""
+    rows = attempts(folder, name)
     answered = {key: attempt for key, attempt, state in rows if state == "answered"}
     again = [key for key, attempt, _ in rows if attempt > answered.get(key, attempt)]
     assert again == [], "an answered call was bought again"
     in_doubt = sum(state == "sent" for _, _, state in rows)
-    paid_deaths = sum(unit in ("intent", "answer", "requests") for _, unit, _ in DEATHS)
-    assert 0 < in_doubt <= paid_deaths * CONCURRENCY
-    repeated = asked(record) - undisturbed - undisturbed
+    assert in_doubt <= most
     assert repeated.total() <= in_doubt, "the service was asked again only what was in doubt"
-    assert set(asked(record)) == set(undisturbed), "and nothing that it was not asked before"
+
+
+def test_a_killed_run_ends_like_an_undisturbed_one(
+    folder: Path, base_url: str, record: Path, undisturbed: Counter[str]
+) -> None:
+    before = asked(record)
+    ends = live(folder, base_url, "killed", DEATHS)
+    assert ends == [-9] * len(DEATHS) + [0]
+    check_same_end(folder, "killed")
+    now = asked(record) - before
+    assert set(now) == set(undisturbed), "the service was asked what it was asked before"
+    paid_deaths = sum(unit in ("intent", "answer", "requests") for _, unit, _ in DEATHS)
+    check_nothing_bought_twice(folder, "killed", now - undisturbed, paid_deaths * CONCURRENCY)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_anywhere(
+    folder: Path, base_url: str, record: Path, undisturbed: Counter[str], seed: int
+) -> None:
+    """Lives that end at any event whatever, each after 8 to 60 of them."""
+    before = asked(record)
+    chance = random.Random(seed)
+    deaths = [("*", "*", chance.randint(8, 60)) for _ in range(20)]
+    ends = live(folder, base_url, f"anywhere-{seed}", deaths)
+    assert ends[-1] == 0
+    assert ends.count(-9) >= 5
+    check_same_end(folder, f"anywhere-{seed}")
+    again = asked(record) - before - undisturbed
+    check_nothing_bought_twice(folder, f"anywhere-{seed}", again, len(deaths) * CONCURRENCY)

@@ -40,6 +40,7 @@ TOO_LONG = {"type": "error", "error": {"type": "invalid_request_error", "message
         openai(400, code="invalid_prompt"),
         openai(400, code="string_above_max_length", param="messages[0].content"),
         openai(400, code="context_length_exceeded", param="max_tokens"),
+        openai(400, "max_tokens is too large for the context length", param="max_tokens"),
         openai(400, code="x", innererror={"code": "ResponsibleAIPolicyViolation"}),
         raw(400, json.dumps(VLLM).encode()),
         raw(400, json.dumps(TOO_LONG).encode()),

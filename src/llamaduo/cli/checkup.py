@@ -112,7 +112,7 @@ def _configuration(path: Path) -> list[Check]:
         Check("Configuration", "ok", f"{path}, run {config.name!r}"),
         _data(config, path.resolve().parent),
         *_keys(config),
-        _local_model(config),
+        _local_model(config, path.resolve().parent),
     ]
 
 
@@ -131,30 +131,36 @@ def _data(config: Config, root: Path) -> Check:
 
 
 def _keys(config: Config) -> list[Check]:
-    from llamaduo.service.address import key_variable
-    from llamaduo.service.client import check_key
+    from llamaduo.service.address import is_loopback, key_variable
+    from llamaduo.service.client import check_usable
 
     checks = []
     for settings in dict.fromkeys((config.service, *config.judges)):
         try:
-            check_key(settings)
+            check_usable(settings, config.limits.budget_usd)
         except LlamaduoError as error:
             checks.append(Check(settings.model, "missing", error.message, error.hint))
         else:
-            found = (
-                f"{key_variable(settings)} is set" if settings.base_url is None else "no key needed"
-            )
+            own = is_loopback(settings)
+            found = "on this machine: no key needed" if own else f"{key_variable(settings)} is set"
             checks.append(Check(settings.model, "ok", found))
     return checks
 
 
-def _local_model(config: Config) -> Check:
+def _local_model(config: Config, root: Path) -> Check:
+    from llamaduo.cli.session import model_cache
+    from llamaduo.finetuning.models import obtain
+
     name = config.local.model
     if name == "smollm2-135m-instruct":
         return _embedded_model()
-    if Path(name).is_dir():
-        return Check("Local model", "ok", name)
-    return Check("Local model", "optional", f"{name}: from the Hub when a run starts")
+    if "/" in name and not name.startswith((".", "/", "~")) and not (root / name).exists():
+        return Check("Local model", "optional", f"{name}: from the Hub when a run starts")
+    try:
+        base = obtain(config.local, model_cache(), root)
+    except LlamaduoError as error:
+        return Check("Local model", "missing", error.message, error.hint)
+    return Check("Local model", "ok", f"{name}, window {base.window:,} tokens")
 
 
 def _embedded_model() -> Check:

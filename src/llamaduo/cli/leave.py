@@ -10,7 +10,7 @@ from llamaduo.cli.estimate import describe, expected
 from llamaduo.cli.session import Session
 from llamaduo.config import read_resolved
 from llamaduo.errors import UsageError
-from llamaduo.service.client import check_key
+from llamaduo.service.client import check_usable
 from llamaduo.service.ledger import read_spend
 
 
@@ -21,13 +21,13 @@ def get_leave(session: Session, confirmed: bool) -> None:
     nothing can be spent, or when this run was agreed to and its limits are what they were.
 
     Raises:
-        UsageError: a key is missing, or there is no leave to spend.
+        UsageError: a key or an SDK is missing, a budget cannot be kept, or there is no leave.
     """
     if session.rehearse:
         return
     config = session.real
     for settings in (config.service, *config.judges):
-        check_key(settings)
+        check_usable(settings, config.limits.budget_usd)
     calls = expected(config, session.root)
     if _is_agreed(session) or all(call.usd == 0 for call in calls):
         return

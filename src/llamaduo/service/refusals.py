@@ -93,7 +93,8 @@ def is_about_the_question(raw: RawReply) -> bool:
     if raw.status not in _OF_ONE_REQUEST:
         return False
     codes = _codes(raw)
-    if codes & _QUESTION:
+    # vLLM blames max_tokens, which is every question's, for the length of this one.
+    if codes & _QUESTION or "context length" in complaint(raw).lower():
         return True
     about_setup = codes & (_SETUP | _KEY) or _parameter(raw) in _SETUP_PARAMETERS
     return not (about_setup or is_about_money(raw))
