@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from llamaduo.coverage.formats import read_rows
 from llamaduo.coverage.importing import Imported, import_pairs
 from llamaduo.coverage.settings import CoverageSettings
 from llamaduo.errors import DataError, ExtraMissing
@@ -167,3 +168,9 @@ def test_the_hub_out_of_reach_is_one_clear_message(
     with pytest.raises(DataError, match=r"^hf:owner/no-such-name: cannot be loaded") as caught:
         load(tmp_path, "hf:owner/no-such-name")
     assert "#SPLIT" in caught.value.hint
+
+
+def test_a_csv_field_may_be_longer_than_the_csv_module_likes(tmp_path: Path) -> None:
+    (tmp_path / "long.csv").write_text(f"prompt,completion\n{'x' * 200_000},yes\n")
+    (row,) = read_rows("long.csv", tmp_path)
+    assert len(row.fields["prompt"]) == 200_000

@@ -159,8 +159,12 @@ def _skip(text: str, position: int) -> int:
 # --- CSV ----------------------------------------------------------------------------------
 
 
+_LONGEST_FIELD = 2**31 - 1  # characters; the csv module's own limit is 131,072
+
+
 def read_csv(path: Path, label: str) -> Iterator[Row]:
     """CSV with a header line; commas, semicolons or tabs, whichever the header has most of."""
+    csv.field_size_limit(_LONGEST_FIELD)
     text = _read_text(path, label)
     header = text.split("\n", 1)[0]
     reader = csv.reader(

@@ -212,4 +212,5 @@ def _one(path: Path, kind: type[Record]) -> Record | None:
 
 def _all(path: Path, kind: type[Record]) -> tuple[Record, ...]:
     """Every record of a file that may still be growing, or not be there yet."""
-    return read_records(path, kind, torn_tail=True) if path.exists() else ()
+    growing = path.name == "responses.jsonl"  # inference appends to it while it runs
+    return read_records(path, kind, torn_tail=growing) if path.exists() else ()
