@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,17 @@ def test_status_and_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert "REHEARSAL" in report
 
 
-def test_a_rehearsal_is_not_a_real_run(
+def test_a_rehearsal_is_not_a_real_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert llamaduo("finetune", "--name", "main-rehearsal") == 1
+    assert "is a rehearsal" in capsys.readouterr().err
+
+
+def test_a_missing_sdk_is_named_before_anything_is_asked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "canary")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
-    assert llamaduo("run", "--name", "main-rehearsal", "--yes") == 1
-    assert "is a rehearsal" in capsys.readouterr().err
+    if find_spec("anthropic"):
+        pytest.skip("the SDK is installed here")
+    assert llamaduo("run", "--yes") == 2
+    assert "pip install 'llamaduo[anthropic]'" in capsys.readouterr().err
