@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
     from rich.text import Text
 
     from llamaduo.records import Verdict
@@ -28,32 +29,71 @@ def print_json(value: Any) -> None:
 
 
 def print_tables(tables: Iterable[Table]) -> None:
-    """Tables of :mod:`llamaduo.reporting.tables`, the empty ones left out."""
-    from rich import box
-    from rich.table import Table as RichTable
+    """Tables of :mod:`llamaduo.reporting.tables`, the empty ones left out.
+
+    One that is wider than the terminal is turned on its side rather than cut short.
+    """
     from rich.text import Text
 
     out = console()
     for table in tables:
         if not table.rows:
             continue
-        drawn = RichTable(
-            title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD
-        )
-        for column in table.columns:
-            drawn.add_column(_heading(column), justify="right" if column.numeric else "left")
-        for index, row in enumerate(table.rows):
-            style = "bold" if index in table.emphasis else ""
-            drawn.add_row(*(Text(cell) for cell in row), style=style)
+        drawn = _upright(table)
+        unbounded = out.options.update(max_width=10_000)
+        if out.measure(drawn, options=unbounded).maximum > out.width:
+            drawn = _on_its_side(table)
+        out.print(Text(table.title, style="bold"))
         out.print(drawn)
         if table.note:
-            out.print(Text(f"  {table.note}", style="dim"))
+            out.print(Text(table.note, style="dim"))
+        out.print()
 
 
-def _heading(column: Column) -> Text:
+def _upright(table: Table) -> RichTable:
     from rich.text import Text
 
-    return Text(f"{column.group}\n{column.name}" if column.group else column.name)
+    drawn = _frame()
+    for column, heading in zip(table.columns, _headings(table.columns), strict=True):
+        drawn.add_column(heading, justify="right" if column.numeric else "left", no_wrap=True)
+    for index, row in enumerate(table.rows):
+        style = "bold" if index in table.emphasis else ""
+        drawn.add_row(*(Text(cell) for cell in row), style=style)
+    return drawn
+
+
+def _on_its_side(table: Table) -> RichTable:
+    """Each row a column, under the row's first cell."""
+    from rich.text import Text
+
+    drawn = _frame()
+    names, *cells = zip(*table.rows, strict=True)
+    drawn.add_column(Text(table.columns[0].name))
+    for index, name in enumerate(names):
+        style = "bold" if index in table.emphasis else ""
+        drawn.add_column(Text(name), justify="right", style=style)
+    for column, values in zip(table.columns[1:], cells, strict=True):
+        drawn.add_row(Text(column.label), *(Text(value) for value in values))
+    return drawn
+
+
+def _frame() -> RichTable:
+    from rich import box
+    from rich.table import Table as RichTable
+
+    return RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+
+
+def _headings(columns: Sequence[Column]) -> Iterator[Text]:
+    """A group's name stands over the first of its columns alone, which keeps tables narrow."""
+    from rich.text import Text
+
+    grouped = any(column.group for column in columns)
+    before = ""
+    for column in columns:
+        group = column.group if column.group != before else ""
+        yield Text(f"{group}\n{column.name}" if grouped else column.name)
+        before = column.group
 
 
 def print_verdict(verdict: Verdict) -> None:

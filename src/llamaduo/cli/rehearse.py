@@ -9,10 +9,10 @@ from llamaduo.service.ledger import SpendRow
 from llamaduo.service.pricing import price_of, usd
 from llamaduo.service.settings import ServiceSettings
 
-BANNER = (
-    "REHEARSAL: the service LLM is a program on this machine. Nothing is sent, nothing is paid,"
-    " and outside the built-in task the scores mean nothing."
-)
+BANNER = """\
+REHEARSAL: the service LLM is a program on this machine. Nothing is sent, nothing is paid.
+Outside the built-in task the scores mean nothing.
+"""
 
 
 def stand_in(config: Config, base_url: str) -> Config:
