@@ -53,7 +53,7 @@ limits:
 
 BEFORE = """\
 llamaduo quickstart: support-ticket triage, from a service LLM to SmolLM2-135M on this machine.
-The loop takes about 6 minutes on two cores: judge the base model, fine-tune on 48 pairs, judge
+The loop takes about 4 minutes on two cores: judge the base model, fine-tune on 48 pairs, judge
 again, let the service LLM write more pairs, curate them, fine-tune on all of them, judge again.
 The service LLM here is the built-in rehearsal program. The local model, its training and its
 answers are real.
