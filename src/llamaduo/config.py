@@ -250,6 +250,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 FREE_TO_CHANGE = (
     "target",
     "limits",
+    "local.revision",
     "judging.max_unscored",
     "inference.batch_size",
     "finetuning.batch_size",
@@ -261,7 +262,8 @@ FREE_TO_CHANGE = (
     "service.deadline_seconds",
 )
 """What may differ when a run is resumed: it changes no record that is there already. The batch
-sizes are among them because running out of memory is mended by lowering them."""
+sizes are among them because running out of memory is mended by lowering them; the revision,
+because the base model is held to by its fingerprint."""
 
 _OPERATIONAL = tuple(
     name.removeprefix("service.") for name in FREE_TO_CHANGE if name.startswith("service.")

@@ -122,6 +122,8 @@ class ServiceUnavailable(ServiceError):
 class BudgetExceeded(ServiceError):
     """The next call could overshoot ``limits.budget_usd``; it was not sent."""
 
+    exit_code = 3  # stopped without meeting the target
+
 
 class StageFailed(LlamaduoError):
     """A stage lost more of its work than it may."""

@@ -5,9 +5,9 @@ A step: done already? check its files and load it; else run, write, mark done, l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,31 +70,38 @@ def own_run(
     """
     text = dump_config(config, version=__version__, rehearsed=rehearsed)
     with opened(directory, __version__, text) as manifest:
-        _check_same(directory, manifest, config, rehearsed)
-        _check_ledger(directory, manifest)
+        usable = _check_same(directory, manifest, config, rehearsed)
+        _check_ledger(directory, usable)
         write_atomic(directory.configuration, text)
         with Ledger.open(directory.ledger, notify) as ledger:
-            done = len(manifest.stages)
-            yield Run(config, directory, ledger, manifest, root, cache, notify, only, done)
+            done = len(usable.stages)
+            yield Run(config, directory, ledger, usable, root, cache, notify, only, done)
 
+
+MEASURED = ("local", "finetuning.max_tokens", "inference")
+"""What the lengths are measured by, and the first inference uses. It may change until that is
+finished, so that the histogram can be acted on."""
 
 USED_BY = {
-    "import": ("coverage", "task"),
+    "import": ("coverage.data", "coverage.reference_source", "coverage.group_key", "task"),
     "split": ("coverage",),
-    "lengths": ("local", "finetuning.max_tokens", "inference"),
+    "infer": MEASURED,
     "judge": ("judging", "service", "task"),
     "finetune": ("finetuning", "local"),
     "synthesize": ("synthesis", "service", "task"),
     "curate": ("curation", "task"),
 }
-"""The settings that a kind of stage has used up once it is finished. ``inference`` counts from
-before the first inference on: one that was cut off leaves responses that are kept."""
+"""The settings that a kind of stage has used up once it is finished."""
 
 
 def _check_same(
     directory: RunDirectory, manifest: Manifest, config: Config, rehearsed: bool
-) -> None:
-    """Check that no finished stage used a setting which has changed since."""
+) -> Manifest:
+    """Check that no finished stage used a setting which has changed since.
+
+    Lengths that were measured by other settings are forgotten, and with them what an inference
+    that was cut off has left.
+    """
     before, was_rehearsed = read_resolved(directory.configuration)
     if rehearsed != was_rehearsed:
         what = "a rehearsal" if was_rehearsed else "a real run"
@@ -102,17 +109,23 @@ def _check_same(
             f"{directory.root} is {what}.", hint="Give this one a name of its own with --name."
         )
     used = {name for stage in manifest.stages for name in USED_BY.get(_kind(stage), ())}
-    changed = [
-        words
-        for key, words in differences(before, config).items()
-        if any(key == name or key.startswith(f"{name}.") for name in used)
-    ]
-    if changed:
-        lines = "".join(f"\n  {line}" for line in changed)
+    changed = differences(before, config)
+    refused = [words for key, words in changed.items() if _is_among(key, used)]
+    if refused:
+        lines = "".join(f"\n  {line}" for line in refused)
         raise RunIncompatible(
             f"{directory.root} was started with another configuration:{lines}",
             hint="Undo the change to go on with this run, or start another with --name.",
         )
+    if not any(_is_among(key, MEASURED) for key in changed):
+        return manifest
+    (directory.root / "base" / "responses.jsonl").unlink(missing_ok=True)
+    kept = {stage: done for stage, done in manifest.stages.items() if stage != "lengths"}
+    return replace(manifest, stages=kept)
+
+
+def _is_among(key: str, names: Iterable[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def _check_ledger(directory: RunDirectory, manifest: Manifest) -> None:

@@ -90,19 +90,26 @@ def divide(run: Run, dataset: CoverageDataset) -> Split:
         write_record(folder / "split.json", figures)
 
     def load() -> Split:
-        record = read_record(folder / "split.json", SplitFigures)
-        train, test, final = (read_records(folder / f"{part}.jsonl", Pair) for part in parts)
-        return Split(
-            train=TrainSplit(train),
-            test=TestSplit(test),
-            final=FinalSplit(final),
-            sha256=record.sha256,
-            clusters=record.clusters,
-            leaks=record.leaks,
-        )
+        return read_split(folder)
 
     files = [folder / f"{part}.jsonl" for part in parts] + [folder / "split.json"]
     return step(run, "split", work, load, files)
+
+
+def read_split(folder: Path) -> Split:
+    """The split that :func:`divide` wrote into ``folder``."""
+    figures = read_record(folder / "split.json", SplitFigures)
+    train, test, final = (
+        read_records(folder / f"{part}.jsonl", Pair) for part in ("train", "test", "final")
+    )
+    return Split(
+        train=TrainSplit(train),
+        test=TestSplit(test),
+        final=FinalSplit(final),
+        sha256=figures.sha256,
+        clusters=figures.clusters,
+        leaks=figures.leaks,
+    )
 
 
 def measure(run: Run, split: Split, base: Checkpoint) -> Lengths:
@@ -256,6 +263,7 @@ def synthesize_after(run: Run, cycle: int, train: TrainSplit) -> tuple[Pair, ...
     files = [folder / "raw.jsonl", folder / "synthesis.json"]
 
     def work() -> None:
+        run.directory.verdict.unlink(missing_ok=True)  # of a loop that now goes on
         batch = asyncio.run(_synthesize(run, cycle, train))
         write_records(files[0], batch.pairs)
         counts = (len(batch.pairs), batch.requests, batch.salvaged, batch.malformed)

@@ -114,9 +114,9 @@ def test_a_stage_out_of_turn_names_the_next_one(capsys: pytest.CaptureFixture[st
 def test_a_changed_configuration_is_another_run(capsys: pytest.CaptureFixture[str]) -> None:
     write(lines(PAIRS))
     assert llamaduo("coverage", "import") == 0
-    assert llamaduo("coverage", "split", "--set", "coverage.train_fraction=0.5") == 1
+    assert llamaduo("coverage", "split", "--set", "coverage.reference_source=human") == 1
     shown = capsys.readouterr().err
-    assert "coverage.train_fraction: the run has 0.8, the configuration 0.5" in shown
+    assert "coverage.reference_source: the run has 'service', the configuration 'human'" in shown
     assert "--name" in shown
 
 
@@ -160,7 +160,7 @@ def test_a_mended_mistake_does_not_cost_the_name_of_the_run() -> None:
 def test_the_run_keeps_the_configuration_it_was_carried_on_with() -> None:
     write(lines(PAIRS))
     assert llamaduo("coverage", "import") == 0
-    assert llamaduo("coverage", "split", "--set", "target.precision.mean_score=11") == 0
+    assert llamaduo("finetune", "--set", "target.precision.mean_score=11") == 2, "out of turn"
     assert "mean_score: 11" in Path("runs/main/run.yaml").read_text()
 
 
@@ -219,3 +219,39 @@ def test_odd_values_are_problems_not_tracebacks(
     write(lines(PAIRS), extra)
     assert llamaduo("coverage", "import") == 2
     assert "llamaduo.yaml" in capsys.readouterr().err
+
+
+def spend_nothing(config: str) -> None:
+    """A configuration whose service LLM is at an address of this machine that nobody serves,
+    with a price: it may spend, and every call is refused at once."""
+    address = "base_url: 'http://127.0.0.1:9/v1', deadline_seconds: 0.1"
+    service = f"service: {{{address}, price: {{input: 1, output: 1}}}}"
+    write(lines(PAIRS), f"{service}\n{config}")
+
+
+def test_leave_is_asked_for_again_when_what_decides_the_cost_has_changed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend_nothing("limits: {cycles: 2}\n")
+    with Path("/dev/null").open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert llamaduo("judge", "--yes") == 2, "leave is given; the stage is out of turn"
+        assert "together $" in capsys.readouterr().err
+        assert llamaduo("judge") == 2
+        assert "together $" not in capsys.readouterr().err
+        assert llamaduo("judge", "--set", "synthesis.pairs=100000") == 2
+        assert "nothing says that it may" in capsys.readouterr().err
+
+
+def test_the_estimate_of_a_run_that_goes_on_is_from_its_own_split(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spend_nothing("")
+    assert llamaduo("coverage", "import") == 0
+    assert llamaduo("coverage", "split", "--set", "local.model=./nowhere") == 2
+    Path("pairs.jsonl").unlink()
+    capsys.readouterr()
+    assert llamaduo("judge", "--yes") == 2
+    shown = capsys.readouterr().err
+    assert "together $" in shown
+    assert "is lengths" in shown or "is infer" in shown

@@ -10,8 +10,8 @@ import pytest
 
 from llamaduo.cycle import migrate
 from llamaduo.deployment.bundle import Bundle
-from llamaduo.errors import BudgetExceeded, RunError
-from llamaduo.records import Event, Pair, Response, Scores, Verdict
+from llamaduo.errors import BudgetExceeded, RunError, UsageError
+from llamaduo.records import Event, Lengths, Pair, Response, Scores, Verdict
 from llamaduo.run import Paused, own_run
 from llamaduo.service.ledger import read_spend
 from llamaduo.storage.jsonl import read_record, read_records
@@ -190,3 +190,29 @@ def test_a_missing_ledger_is_not_replaced_by_an_empty_one(folder: Path, base_url
     (folder / "runs" / "lost" / "ledger.sqlite").unlink()
     with pytest.raises(RunError, match=r"ledger\.sqlite is missing, though 'base/judge'"):
         run_loop(config, folder, "lost")
+
+
+def test_lengths_can_be_acted_on_until_the_first_inference(folder: Path, base_url: str) -> None:
+    directory = RunDirectory(folder / "runs" / "lengths")
+
+    def split_only(window: int) -> int:
+        config = configuration(folder, base_url, **{"finetuning.max_tokens": str(window)})
+        with (
+            own_run(config, directory, root=folder, cache=folder, only="split") as run,
+            pytest.raises((Paused, UsageError)),
+        ):
+            migrate(run)
+        return read_record(directory.coverage / "lengths.json", Lengths).window
+
+    with (
+        own_run(
+            configuration(folder, base_url), directory, root=folder, cache=folder, only="import"
+        ) as run,
+        pytest.raises(Paused),
+    ):
+        migrate(run)
+    assert split_only(200) == 200
+    (directory.root / "base").mkdir()
+    (directory.root / "base" / "responses.jsonl").write_text("of other settings\n")
+    assert split_only(100) == 100
+    assert not (directory.root / "base" / "responses.jsonl").exists()

@@ -5,6 +5,7 @@ Commands import what they need when they run, so that ``llamaduo --help`` stays 
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -44,6 +45,9 @@ def _version(
 def main() -> None:
     """Run a command. Exit codes: 0 target met or done, 1 failure, 2 wrong usage or
     configuration, 3 stopped without meeting the target."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ζ still gets its table
     try:
         app()
     except LlamaduoError as error:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamaduo.config import Config
 
 if TYPE_CHECKING:
+    from llamaduo.cli.session import Session
+    from llamaduo.records import Split
     from llamaduo.reporting.cost import Call
 
 
-def expected(config: Config, root: Path) -> tuple[Call, ...]:
-    """The calls of a run that needs every cycle, from its own data.
+def expected(config: Config, session: Session) -> tuple[Call, ...]:
+    """The calls of a run that needs every cycle, from its own split, or from the data where it
+    has none yet.
 
     Raises:
         DataError: the data cannot be read or split.
     """
-    from llamaduo.coverage.importing import import_pairs
-    from llamaduo.coverage.splitting import split
     from llamaduo.reporting.cost import Dials, estimate
     from llamaduo.synthesis.seeds import wanted
 
-    dataset = import_pairs(config.coverage, config.task, root).dataset
     cycles = config.limits.cycles
     dials = Dials(
         judgements=config.inference.responses_per_prompt * config.judging.judgements_per_response,
@@ -30,8 +29,20 @@ def expected(config: Config, root: Path) -> tuple[Call, ...]:
         batches=tuple(wanted(config.synthesis, cycle) for cycle in range(cycles - 1)),
         pairs_per_request=config.synthesis.pairs_per_request,
     )
-    divided = split(dataset, config.coverage)
-    return estimate(divided, config.task, config.service, config.judges, dials)
+    return estimate(_split_of(config, session), config.task, config.service, config.judges, dials)
+
+
+def _split_of(config: Config, session: Session) -> Split:
+    from llamaduo.coverage.importing import import_pairs
+    from llamaduo.coverage.splitting import split
+    from llamaduo.stages import read_split
+    from llamaduo.storage.manifest import read_manifest
+
+    manifest = session.directory.manifest
+    if manifest.is_file() and "split" in read_manifest(manifest).stages:
+        return read_split(session.directory.coverage)
+    dataset = import_pairs(config.coverage, config.task, session.root).dataset
+    return split(dataset, config.coverage)
 
 
 def describe(calls: tuple[Call, ...], config: Config) -> str:

@@ -37,21 +37,26 @@ def run(
 
     Exit code 0: target met; 3: stopped without meeting it.
     """
+    from llamaduo.cli.output import exit_code
     from llamaduo.cli.session import begin
 
     session = begin(config, overrides, name, rehearse)
     verdict = carry_out(session, confirmed=yes, as_json=json)
-    raise typer.Exit(0 if verdict.outcome == "passed" else 3)
+    raise typer.Exit(exit_code(verdict))
 
 
 def quickstart(
     into: Annotated[Path, typer.Option(help="The folder to work in.", metavar="FOLDER")] = Path(
         "quickstart"
     ),
-    seed: Annotated[int, typer.Option(help="Chooses the tickets, the split and the sampling.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**32 - 1, help="Chooses tickets, split and sampling."),
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Migrate support-ticket triage to SmolLM2-135M: the whole loop, offline, no key, no GPU."""
+    from llamaduo.cli.output import exit_code
     from llamaduo.cli.quickstart import BEFORE, NEXT, prepare
     from llamaduo.cli.session import begin
 
@@ -61,7 +66,7 @@ def quickstart(
     verdict = carry_out(session, confirmed=True, as_json=json)
     if not json:
         typer.echo(NEXT)
-    raise typer.Exit(0 if verdict.outcome == "passed" else 3)
+    raise typer.Exit(exit_code(verdict))
 
 
 def status(

@@ -31,7 +31,7 @@ def print_json(value: Any) -> None:
 def print_tables(tables: Iterable[Table]) -> None:
     """Tables of :mod:`llamaduo.reporting.tables`, the empty ones left out.
 
-    One that is wider than the terminal is turned on its side rather than cut short.
+    One that is wider than the terminal is turned on its side where that fits.
     """
     from rich.text import Text
 
@@ -39,10 +39,12 @@ def print_tables(tables: Iterable[Table]) -> None:
     for table in tables:
         if not table.rows:
             continue
-        drawn = _upright(table)
         unbounded = out.options.update(max_width=10_000)
-        if out.measure(drawn, options=unbounded).maximum > out.width:
-            drawn = _on_its_side(table)
+        upright, side = _upright(table), _on_its_side(table)
+        fits = [
+            d for d in (upright, side) if out.measure(d, options=unbounded).maximum <= out.width
+        ]
+        drawn = fits[0] if fits else upright
         out.print(Text(table.title, style="bold"))
         out.print(drawn)
         if table.note:
@@ -55,7 +57,9 @@ def _upright(table: Table) -> RichTable:
 
     drawn = _frame()
     for column, heading in zip(table.columns, _headings(table.columns), strict=True):
-        drawn.add_column(heading, justify="right" if column.numeric else "left", no_wrap=True)
+        drawn.add_column(
+            heading, justify="right" if column.numeric else "left", no_wrap=column.numeric
+        )
     for index, row in enumerate(table.rows):
         style = "bold" if index in table.emphasis else ""
         drawn.add_row(*(Text(cell) for cell in row), style=style)

@@ -32,9 +32,9 @@ def real_cost(rows: Iterable[SpendRow], real: Config) -> tuple[float, tuple[str,
     originals = {_name(s): s for s in (real.service, *real.judging.judges)}
     total, unknown = 0.0, set()
     for row in rows:
-        settings = originals[row.model]
-        if price_of(settings) is None:
-            unknown.add(settings.model)
+        settings = originals.get(row.model)
+        if settings is None or price_of(settings) is None:
+            unknown.add(settings.model if settings else row.model)
         else:
             total += usd(settings, row.input_tokens, row.output_tokens)
     return total, tuple(sorted(unknown))

@@ -67,8 +67,10 @@ def owned(session: Session, notify: Notify, only: str | None = None) -> Iterator
         if session.rehearse:
             from llamaduo.cli.rehearse import stand_in
             from llamaduo.rehearsal.process import running_rehearsal
+            from llamaduo.service.client import check_usable
 
             config = stand_in(config, stack.enter_context(running_rehearsal()))
+            check_usable(config.service, None)  # the rehearsal is spoken to like OpenAI
         yield stack.enter_context(
             own_run(
                 config,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,6 +19,9 @@ from llamaduo.cli.options import (
     SetOption,
     YesOption,
 )
+
+if TYPE_CHECKING:
+    from llamaduo.records import Verdict
 
 STAGES = {
     "finetune": "Fine-tune the local LLM on the train split and all synthetic pairs so far.",
@@ -54,11 +59,12 @@ class Options:
     json: bool
 
     def again(self) -> str:
-        """The options that choose the run, for the next command line."""
-        parts = [f"--config {self.config}"] if self.config != DEFAULT_CONFIG else []
-        parts += [f"--name {self.name}"] if self.name else []
-        parts += ["--rehearse"] if self.rehearse else []
-        return " ".join(["", *parts])
+        """The options that choose this run, for the next command line."""
+        words = ["--config", str(self.config)] if self.config != DEFAULT_CONFIG else []
+        words += ["--name", self.name] if self.name else []
+        words += ["--rehearse"] if self.rehearse else []
+        words += [word for override in self.overrides or () for word in ("--set", override)]
+        return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _command(stage: str) -> Callable[..., None]:
@@ -78,7 +84,13 @@ def _command(stage: str) -> Callable[..., None]:
 def _do_stage(stage: str, options: Options) -> None:
     """Do ``stage`` of the run if it is the next one, then say what comes next."""
     from llamaduo.cli.leave import get_leave
-    from llamaduo.cli.output import console, print_json, print_tables
+    from llamaduo.cli.output import (
+        console,
+        exit_code,
+        print_json,
+        print_tables,
+        print_verdict,
+    )
     from llamaduo.cli.progress import label, showing_progress
     from llamaduo.cli.session import begin, owned
     from llamaduo.cycle import migrate
@@ -92,21 +104,26 @@ def _do_stage(stage: str, options: Options) -> None:
     next_stage: str | None = None
     with showing_progress() as notify, owned(session, notify, only=stage) as run:
         before = set(run.manifest.stages)
+        verdict: Verdict | None = None
         try:
-            migrate(run)
+            verdict = migrate(run)
         except Paused as paused:
             next_stage = paused.next_stage
         done = [name for name in run.manifest.stages if name not in before]
         spend = run.ledger.spend()
     if options.json:
-        print_json({"run": str(session.directory.root), "done": done, "next": next_stage})
-        return
-    out = console()
-    if not done:
-        out.print("This run is finished: there is nothing left to do.")
-        return
-    print_tables(stage_counts(gather(session.directory.root, spend)))
-    out.print("Done: " + ", ".join(label(stage) for stage in done), markup=False)
-    if next_stage:
-        parent = "coverage " if next_stage in COVERAGE_STAGES else ""
-        out.print(f"Next: llamaduo {parent}{next_stage}{options.again()}", markup=False)
+        ended = asdict(verdict) if verdict else None
+        print_json(
+            {"run": str(session.directory.root), "done": done, "next": next_stage, "verdict": ended}
+        )
+    else:
+        print_tables(stage_counts(gather(session.directory.root, spend)))
+        out = console()
+        out.print("Done: " + (", ".join(map(label, done)) or "nothing was left"), markup=False)
+        if next_stage:
+            parent = "coverage " if next_stage in COVERAGE_STAGES else ""
+            out.print(f"Next: llamaduo {parent}{next_stage}{options.again()}", markup=False)
+        if verdict:
+            print_verdict(verdict)
+    if verdict:
+        raise typer.Exit(exit_code(verdict))

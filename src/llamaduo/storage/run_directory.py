@@ -43,14 +43,6 @@ class RunDirectory:
         return self.root / "coverage"
 
     @property
-    def base(self) -> Path:
-        return self.root / "base"
-
-    @property
-    def final(self) -> Path:
-        return self.root / "final"
-
-    @property
     def verdict(self) -> Path:
         return self.root / "verdict.json"
 
