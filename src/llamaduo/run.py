@@ -179,8 +179,9 @@ def _check_turn(run: Run, stage: str) -> None:
     if any(name not in QUIET_STAGES for name in list(run.manifest.stages)[run.done_before :]):
         raise Paused(kind)
     if kind != run.only:
+        which = kind if kind == stage else f"{kind} ({stage})"
         raise UsageError(
-            f"The next stage of {run.directory.root} is {kind} ({stage}), not {run.only}.",
+            f"The next stage of {run.directory.root} is {which}, not {run.only}.",
             hint="Run that stage first, or `llamaduo run` to do all that is left.",
         )
 
