@@ -32,8 +32,8 @@ from llamaduo.storage.jsonl import write_record
 
 
 @dataclass(frozen=True, slots=True)
-class Lap:
-    """One pass through the loop: what came out of the fine-tune, and how it scored."""
+class ScoredCheckpoint:
+    """What one cycle came to: the checkpoint, and how it scored on the test split."""
 
     checkpoint: Checkpoint
     scores: Scores
@@ -51,45 +51,49 @@ def migrate(run: Run) -> Verdict:
     base = base_model(run)
     tokens = answer_tokens(run, measure(run, split, base), base)
 
-    laps: list[Lap] = []
+    cycles: list[ScoredCheckpoint] = []
     try:
-        verdict = _align(run, split, base, tokens, laps)  # Phase 2: ③ to ⑥
-        verdict = _confirm(run, split, laps, verdict, tokens)
+        verdict = _align(run, split, base, tokens, cycles)  # Phase 2: ③ to ⑥
+        verdict = _confirm(run, split, cycles, verdict, tokens)
     except BudgetExceeded:
-        if not laps:
+        if not cycles:
             raise
-        verdict = _verdict(run, split, laps, budget_exhausted=True)
-    best = laps[verdict.best_cycle]
+        verdict = _verdict(run, split, cycles, budget_exhausted=True)
+    best = cycles[verdict.best_cycle]
     bundle_best(run, best.checkpoint, verdict, best.scores)  # Phase 3: ⑦
     write_record(run.directory.verdict, verdict)
     report_on(run)
     return verdict
 
 
-def _align(run: Run, split: Split, base: Checkpoint, tokens: int, laps: list[Lap]) -> Verdict:
+def _align(
+    run: Run, split: Split, base: Checkpoint, tokens: int, cycles: list[ScoredCheckpoint]
+) -> Verdict:
     """③ fine-tune, ④ infer, ⑤ judge, ⑥ synthesize, until the verdict is not "continue"."""
     _assess(run, "base", base, split.test, tokens)
     synthetic: list[Pair] = []
     while True:
-        cycle = len(laps)
-        start = laps[-1].checkpoint if laps and _continues(run) else base
+        cycle = len(cycles)
+        start = cycles[-1].checkpoint if cycles and _continues(run) else base
         checkpoint = finetune_cycle(run, cycle, split.train, synthetic, start)
         scores = _assess(run, f"cycles/{cycle:03d}", checkpoint, split.test, tokens)
-        laps.append(Lap(checkpoint, scores))
-        verdict = _verdict(run, split, laps)
+        cycles.append(ScoredCheckpoint(checkpoint, scores))
+        verdict = _verdict(run, split, cycles)
         if verdict.outcome != "continue":
             return verdict
         raw = synthesize_after(run, cycle, split.train)
         synthetic += curate_batch(run, cycle, raw, synthetic, split)
 
 
-def _confirm(run: Run, split: Split, laps: list[Lap], verdict: Verdict, tokens: int) -> Verdict:
+def _confirm(
+    run: Run, split: Split, cycles: list[ScoredCheckpoint], verdict: Verdict, tokens: int
+) -> Verdict:
     """Judge the best checkpoint on the final split, once. Nothing is chosen by it."""
     if not split.final.pairs:
         return verdict
     best = verdict.best_cycle
     try:
-        _assess(run, f"final/{best:03d}", laps[best].checkpoint, split.final, tokens)
+        _assess(run, f"final/{best:03d}", cycles[best].checkpoint, split.final, tokens)
     except BudgetExceeded:
         missing = "The budget ended before the final split was judged (limits.budget_usd)."
         return replace(verdict, reason=f"{verdict.reason} {missing}")
@@ -107,16 +111,18 @@ def _continues(run: Run) -> bool:
     return run.config.finetuning.start_from == "previous"
 
 
-def _verdict(run: Run, split: Split, laps: list[Lap], *, budget_exhausted: bool = False) -> Verdict:
+def _verdict(
+    run: Run, split: Split, cycles: list[ScoredCheckpoint], *, budget_exhausted: bool = False
+) -> Verdict:
     """The verdict so far, beside the cycle it was reached in. Recomputed, never loaded: it
     costs nothing, and the target or the limits may have been changed since."""
     verdict = reach_verdict(
-        [lap.scores for lap in laps],
+        [one.scores for one in cycles],
         run.config.target,
         run.config.limits,
         reference_sources=tuple(sorted({p.reference_source for p in split.test.pairs})),
         spent_usd=run.ledger.spent_usd(),
         budget_exhausted=budget_exhausted,
     )
-    write_record(run.directory.cycle(len(laps) - 1) / "verdict.json", verdict)
+    write_record(run.directory.cycle(len(cycles) - 1) / "verdict.json", verdict)
     return verdict
