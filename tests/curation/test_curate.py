@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -97,19 +95,3 @@ def test_every_pair_is_reported_as_done() -> None:
         ("curate", 2, 3, "pairs", "1 kept"),
         ("curate", 3, 3, "pairs", "2 kept"),
     ]
-
-
-def test_a_thousand_pairs_take_seconds() -> None:
-    chance = random.Random(0)
-    vocabulary = [f"w{int(chance.paretovariate(0.6))}" for _ in range(20_000)]
-
-    def made(count: int) -> list[Pair]:
-        return [
-            pair(*(" ".join(chance.choices(vocabulary, k=60)) for _ in range(2)))
-            for _ in range(count)
-        ]
-
-    raw, train, held = made(1000), made(500), made(200)
-    started = time.process_time()
-    curated(raw, train, held)
-    assert time.process_time() - started < 10
