@@ -17,6 +17,7 @@ from llamaduo.errors import RunError, RunIncompatible, UsageError
 from llamaduo.records import Event, Notify, silent
 from llamaduo.service.ledger import Ledger
 from llamaduo.storage.atomic import write_atomic
+from llamaduo.storage.jsonl import write_record
 from llamaduo.storage.manifest import Manifest, check_unchanged, mark_finished
 from llamaduo.storage.run_directory import RunDirectory, opened
 
@@ -108,7 +109,7 @@ def _check_same(
         raise RunIncompatible(
             f"{directory.root} is {what}.", hint="Give this one a name of its own with --name."
         )
-    used = {name for stage in manifest.stages for name in USED_BY.get(_kind(stage), ())}
+    used = {name for stage in manifest.stages for name in _used_by(_kind(stage), before)}
     changed = differences(before, config)
     refused = [words for key, words in changed.items() if _is_among(key, used)]
     if refused:
@@ -121,7 +122,18 @@ def _check_same(
         return manifest
     (directory.root / "base" / "responses.jsonl").unlink(missing_ok=True)
     kept = {stage: done for stage, done in manifest.stages.items() if stage != "lengths"}
-    return replace(manifest, stages=kept)
+    usable = replace(manifest, stages=kept)
+    # Before run.yaml says that nothing has changed: a crash in between must not keep them.
+    write_record(directory.manifest, usable)
+    return usable
+
+
+def _used_by(kind: str, config: Config) -> tuple[str, ...]:
+    """:data:`USED_BY`; judges of their own leave the service LLM out of it."""
+    names = USED_BY.get(kind, ())
+    if kind == "judge" and config.judging.judges:
+        return tuple(name for name in names if name != "service")
+    return names
 
 
 def _is_among(key: str, names: Iterable[str]) -> bool:

@@ -145,7 +145,7 @@ def base_model(run: Run) -> Checkpoint:
     """The base model, as a local folder of safetensors. Not a stage: the cache remembers."""
     from llamaduo.finetuning.models import obtain
 
-    run.notify(Event("base model", 0, 1, "stage", "the first time takes a while"))
+    run.notify(Event("base model", 0, 1, "stage", "about 20 s the first time"))
     base = obtain(run.config.local, run.cache, run.root)
     run.notify(Event("base model", 1, 1, "stage"))
     return base

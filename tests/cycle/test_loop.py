@@ -216,3 +216,8 @@ def test_lengths_can_be_acted_on_until_the_first_inference(folder: Path, base_ur
     (directory.root / "base" / "responses.jsonl").write_text("of other settings\n")
     assert split_only(100) == 100
     assert not (directory.root / "base" / "responses.jsonl").exists()
+
+    changed = configuration(folder, base_url, **{"finetuning.max_tokens": "150"})
+    with own_run(changed, directory, root=folder, cache=folder):
+        pass  # it ends before anything is measured
+    assert split_only(150) == 150
