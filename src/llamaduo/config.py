@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from llamaduo.coverage.settings import CoverageSettings
 from llamaduo.curation.settings import CurationSettings
+from llamaduo.deployment.settings import DeploymentSettings
 from llamaduo.errors import ConfigError, Problem, RunError, UsageError
 from llamaduo.evaluation.settings import (
     JudgingSettings,
@@ -27,6 +28,7 @@ from llamaduo.evaluation.settings import (
 from llamaduo.finetuning.settings import FinetuningSettings, LocalSettings
 from llamaduo.inference.settings import InferenceSettings
 from llamaduo.records import METRICS
+from llamaduo.reporting.settings import CostSettings
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.synthesis.settings import SynthesisSettings
 from llamaduo.tasks.settings import TaskSettings
@@ -53,6 +55,8 @@ class Config(BaseModel):
     curation: CurationSettings = CurationSettings()
     target: TargetSettings = TargetSettings(precision=MetricTarget(mean_score=80.0))
     limits: LimitSettings = LimitSettings()
+    deployment: DeploymentSettings = DeploymentSettings()
+    cost: CostSettings = CostSettings()
 
     @model_validator(mode="after")
     def _judges_differ(self) -> Config:
@@ -260,6 +264,9 @@ FREE_TO_CHANGE = (
     "service.concurrency",
     "service.timeout_seconds",
     "service.deadline_seconds",
+    "service.terms",
+    "deployment",
+    "cost",
 )
 """What may differ when a run is resumed: it changes no record that is there already. The batch
 sizes are among them because running out of memory is mended by lowering them; the revision,
@@ -270,14 +277,31 @@ _OPERATIONAL = tuple(
 )
 
 
-def dump_config(config: Config, *, version: str, rehearsed: bool) -> str:
-    """``run.yaml``: the resolved configuration, and what resolved it."""
+def dump_config(
+    config: Config,
+    *,
+    version: str,
+    rehearsed: bool,
+    stands_in_for: Mapping[str, ServiceSettings] | None = None,
+) -> str:
+    """``run.yaml``: the resolved configuration, and what resolved it.
+
+    ``stands_in_for`` has the real settings of each service LLM that a rehearsal replaced, by
+    the name of its stand-in: what a report prices the calls by.
+    """
     from ruamel.yaml import YAML
 
     yaml: Any = YAML(typ="safe", pure=True)  # its attributes are typed as None
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False
-    header = {"llamaduo": {"version": version, "rehearsed": rehearsed}}
+    origin: dict[str, Any] = {"version": version, "rehearsed": rehearsed}
+    if stands_in_for:
+        real = {"model", "base_url", "price"}
+        origin["stands_in_for"] = [
+            {"name": name, **settings.model_dump(mode="json", include=real)}
+            for name, settings in stands_in_for.items()
+        ]
+    header = {"llamaduo": origin}
     buffer = io.StringIO()
     yaml.dump(header | config.model_dump(mode="json"), buffer)
     return buffer.getvalue()

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from llamaduo.errors import BudgetExceeded
-from llamaduo.evaluation.verdict import reach_verdict
+from llamaduo.evaluation.verdict import FINAL_NOT_JUDGED, reach_verdict
+from llamaduo.packing import bundle_best
 from llamaduo.records import Checkpoint, FinalSplit, Pair, Scores, Split, TestSplit, Verdict
 from llamaduo.run import Run
 from llamaduo.stages import (
     answer_tokens,
     base_model,
-    bundle_best,
     collect,
     curate_batch,
     divide,
@@ -25,6 +25,7 @@ from llamaduo.stages import (
     infer_into,
     judge_into,
     measure,
+    measure_batch,
     report_on,
     synthesize_after,
 )
@@ -82,7 +83,9 @@ def _align(
         if verdict.outcome != "continue":
             return verdict
         raw = synthesize_after(run, cycle, split.train)
-        synthetic += curate_batch(run, cycle, raw, synthetic, split)
+        kept = curate_batch(run, cycle, raw, synthetic, split)
+        measure_batch(run, cycle, kept, base)
+        synthetic += kept
 
 
 def _confirm(
@@ -95,8 +98,7 @@ def _confirm(
     try:
         _assess(run, f"final/{best:03d}", cycles[best].checkpoint, split.final, tokens)
     except BudgetExceeded:
-        missing = "The budget ended before the final split was judged (limits.budget_usd)."
-        return replace(verdict, reason=f"{verdict.reason} {missing}")
+        return replace(verdict, reason=f"{verdict.reason} {FINAL_NOT_JUDGED}")
     return verdict
 
 

@@ -5,7 +5,10 @@
     │   ├── ConfigError            llamaduo.yaml, with every problem it has
     │   ├── DataError              coverage data that cannot be read or split
     │   ├── ModelError             a local model that is missing, unsafe or unsuitable
-    │   ├── KeyMissing             a service LLM whose API key is not set
+    │   ├── BundleError            a bundle that is damaged, unsafe or of another version
+    │   ├── ExportUnsupported      a model that cannot be written exactly in another format
+    │   ├── PublishRefused         what must not be published, or not there
+    │   ├── KeyMissing             an API key or a token that is not set
     │   └── ExtraMissing           an optional dependency that is not installed
     ├── RunError                   a run directory that cannot be used
     │   ├── RunLocked              another process owns the run
@@ -15,7 +18,9 @@
     │   │   └── QuestionRefused    it will not answer this one question; others may pass
     │   ├── ServiceUnavailable     it did not answer before the deadline
     │   └── BudgetExceeded         the next call could overshoot limits.budget_usd
-    └── StageFailed                a stage lost more than it may
+    ├── StageFailed                a stage lost more than it may
+    ├── PublishFailed              the Hub refused, could not be reached, or lost a file
+    └── ParityMissed               a form of the model that answers differently: not promoted
 
 Every message names the thing and the place; ``hint`` is the next step. Nothing below catches
 ``Exception`` to hide it: what is not in this tree is a bug and keeps its traceback.
@@ -75,8 +80,20 @@ class ModelError(UsageError):
     """A local model that is missing, unsafe to load, or unsuitable for the data."""
 
 
+class BundleError(UsageError):
+    """A bundle that is damaged, unsafe to load, or was packed by another version."""
+
+
+class ExportUnsupported(UsageError):
+    """A model whose shape or tokenizer another format cannot hold exactly: never approximated."""
+
+
+class PublishRefused(UsageError):
+    """Something in the run, or on the Hub, speaks against publishing it like this."""
+
+
 class KeyMissing(UsageError):
-    """The API key of a service LLM is not set."""
+    """The API key of a service LLM, or the token of the Hub, is not set or not valid."""
 
 
 class ExtraMissing(UsageError):
@@ -127,3 +144,13 @@ class BudgetExceeded(ServiceError):
 
 class StageFailed(LlamaduoError):
     """A stage lost more of its work than it may."""
+
+
+class PublishFailed(LlamaduoError):
+    """The Hub refused, could not be reached, or does not show what was sent."""
+
+
+class ParityMissed(LlamaduoError):
+    """A form of the model answers too differently from the one that was judged: not promoted."""
+
+    exit_code = 3  # stopped without meeting the target

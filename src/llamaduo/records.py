@@ -18,6 +18,7 @@ Author = Literal["base", "local", "service"]
 FinishReason = Literal["stop", "length"]
 Metric = Literal["similarity", "precision"]
 Outcome = Literal["passed", "undecided", "continue", "stopped"]
+Form = Literal["merged", "adapter"]
 
 METRICS: tuple[Metric, ...] = ("similarity", "precision")
 
@@ -158,6 +159,20 @@ class SplitFigures:
         return self.train + self.test + self.final
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenStatistics:
+    """Table 4: tokens of prompt and response together, as the local LLM counts them.
+
+    ``deviation`` is the population standard deviation.
+    """
+
+    pairs: int
+    shortest: int
+    longest: int
+    mean: float
+    deviation: float
+
+
 @dataclass(frozen=True, slots=True)
 class Lengths:
     """Lengths in tokens. A pair fits when prompt and response together do not exceed ``window``.
@@ -174,6 +189,8 @@ class Lengths:
     window: int
     longest_train_response: int = 0
     """What the length of answers is bounded by; held-out references have no say in it."""
+    tokens: dict[str, TokenStatistics] = field(default_factory=dict)
+    """By split: "train", "test" and "final", as far as they have pairs."""
 
     @property
     def share(self) -> float:
@@ -189,7 +206,7 @@ class Checkpoint:
     """π(t): the local LLM after ``cycle``, or the base model when ``cycle`` is None.
 
     ``base`` is a local folder with safetensors, ``adapter`` the folder of the LoRA adapter
-    on top of it.
+    on top of it, or None where there is none or it is merged into the weights.
     """
 
     model: str
@@ -200,10 +217,12 @@ class Checkpoint:
     """Tokens the model can attend to."""
     fingerprint: str = ""
     """Tells the files in ``base`` from those of another model; empty where nobody took it."""
+    revision: str | None = None
+    """The Hub's commit of ``base``, where it came from there."""
 
     @property
     def author(self) -> Author:
-        return "base" if self.adapter is None else "local"
+        return "base" if self.cycle is None else "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,6 +464,70 @@ class CurationFigures:
     def pairs(self) -> int:
         """Pairs that went in."""
         return self.kept + sum(self.dropped.values())
+
+
+# --- deployment ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """Two answers to one prompt that differ: ``at`` counts the characters they begin alike with."""
+
+    pair_id: str
+    at: int
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityCheck:
+    """One form of the model against the training-time model, on the same prompts, greedy.
+
+    ``form`` is "merged", "adapter", "gguf F16", "gguf Q8_0" or "server URL". Differences are in
+    points of 0–100, this form's minus the training-time model's. ``score_difference`` is empty
+    where no judge was asked. ``templates_equal`` compares the chat template as text, and
+    ``template_note`` says what differs.
+    """
+
+    form: str
+    prompts: int
+    identical: int
+    templates_equal: bool
+    template_note: str = ""
+    exact_match_difference: float
+    score_difference: dict[Metric, float] = field(default_factory=dict)
+    first_divergence: Divergence | None = None
+    passed: bool
+    reason: str
+
+    @property
+    def share(self) -> float:
+        """The share of prompts that were answered with the same text, 0 to 1."""
+        return self.identical / self.prompts if self.prompts else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """``parity.json``: every form that was checked. ``required`` is ``deployment.parity``."""
+
+    cycle: int | None
+    prompts: int
+    required: float
+    checks: tuple[ParityCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The terms of the service LLM's provider, as the user accepted them. We never judge them."""
+
+    service: str
+    text: str
+    allow_publishing: bool = False
+    """Whether the user says that they allow data and models made with the replies to be public."""
 
 
 # --- progress -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ A step: done already? check its files and load it; else run, write, mark done, l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from llamaduo.config import Config, differences, dump_config, read_resolved
 from llamaduo.errors import RunError, RunIncompatible, UsageError
 from llamaduo.records import Event, Notify, silent
 from llamaduo.service.ledger import Ledger
+from llamaduo.service.settings import ServiceSettings
 from llamaduo.storage.atomic import write_atomic
 from llamaduo.storage.jsonl import write_record
 from llamaduo.storage.manifest import Manifest, check_unchanged, mark_finished
@@ -42,6 +43,7 @@ class Run:
     notify: Notify = silent
     only: str | None = None
     done_before: int = 0
+    rehearsed: bool = False
 
 
 class Paused(Exception):
@@ -60,23 +62,28 @@ def own_run(
     root: Path,
     cache: Path,
     rehearsed: bool = False,
+    stands_in_for: Mapping[str, ServiceSettings] | None = None,
     only: str | None = None,
     notify: Notify = silent,
 ) -> Iterator[Run]:
     """Create or resume the run and hold it while the block runs.
 
+    ``stands_in_for``: see :func:`llamaduo.config.dump_config`.
+
     Raises:
         RunLocked: another process owns it.
         RunIncompatible: it was started by another version or with another configuration.
     """
-    text = dump_config(config, version=__version__, rehearsed=rehearsed)
+    text = dump_config(
+        config, version=__version__, rehearsed=rehearsed, stands_in_for=stands_in_for
+    )
     with opened(directory, __version__, text) as manifest:
         usable = _check_same(directory, manifest, config, rehearsed)
         _check_ledger(directory, usable)
         write_atomic(directory.configuration, text)
         with Ledger.open(directory.ledger, notify) as ledger:
             done = len(usable.stages)
-            yield Run(config, directory, ledger, usable, root, cache, notify, only, done)
+            yield Run(config, directory, ledger, usable, root, cache, notify, only, done, rehearsed)
 
 
 MEASURED = ("local", "finetuning.max_tokens", "inference")
@@ -121,7 +128,7 @@ def _check_same(
     if not any(_is_among(key, MEASURED) for key in changed):
         return manifest
     (directory.root / "base" / "responses.jsonl").unlink(missing_ok=True)
-    kept = {stage: done for stage, done in manifest.stages.items() if stage != "lengths"}
+    kept = {stage: done for stage, done in manifest.stages.items() if _kind(stage) != "lengths"}
     usable = replace(manifest, stages=kept)
     # Before run.yaml says that nothing has changed: a crash in between must not keep them.
     write_record(directory.manifest, usable)
@@ -180,15 +187,16 @@ def step(
 
 
 QUIET_STAGES = ("lengths",)
-"""Stages without a command of their own: they run with the stage that needs them."""
+"""Kinds of stage without a command of their own: they run with the stage that needs them."""
 
 
 def _check_turn(run: Run, stage: str) -> None:
     """With ``only`` set: do that stage, once, and no other."""
-    if run.only is None or stage in QUIET_STAGES:
-        return
     kind = _kind(stage)
-    if any(name not in QUIET_STAGES for name in list(run.manifest.stages)[run.done_before :]):
+    if run.only is None or kind in QUIET_STAGES:
+        return
+    done_now = list(run.manifest.stages)[run.done_before :]
+    if any(_kind(name) not in QUIET_STAGES for name in done_now):
         raise Paused(kind)
     if kind != run.only:
         which = kind if kind == stage else f"{kind} ({stage})"

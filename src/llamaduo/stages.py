@@ -15,10 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from llamaduo.coverage.importing import import_pairs
-from llamaduo.coverage.lengths import describe, measure_lengths
+from llamaduo.coverage.lengths import describe, measure_lengths, measure_tokens
 from llamaduo.coverage.splitting import split
 from llamaduo.curation.curate import curate
-from llamaduo.deployment.bundle import pack
 from llamaduo.errors import RunError
 from llamaduo.evaluation.judge import check_unscored, judge
 from llamaduo.evaluation.scores import score
@@ -42,7 +41,6 @@ from llamaduo.records import (
     SynthesisFigures,
     TestSplit,
     TrainSplit,
-    Verdict,
 )
 from llamaduo.reporting.evidence import gather
 from llamaduo.reporting.report import write_report
@@ -120,22 +118,46 @@ def measure(run: Run, split: Split, base: Checkpoint) -> Lengths:
     def work() -> None:
         from llamaduo.finetuning.models import token_counter
 
-        count = token_counter(base)
-        pairs = (*split.train.pairs, *split.test.pairs, *split.final.pairs)
-        longest = max(count(pair)[1] for pair in split.train.pairs)
-        lengths = measure_lengths(pairs, count, window)
-        write_record(path, replace(lengths, longest_train_response=longest))
+        splits = {
+            "train": split.train.pairs,
+            "test": split.test.pairs,
+            "final": split.final.pairs,
+        }
+        write_record(path, measure_lengths(splits, token_counter(base), window))
         write_record(base_path, BaseFigures(base.model, base.window, base.fingerprint))
 
     lengths = step(run, "lengths", work, lambda: read_record(path, Lengths), [path, base_path])
-    if read_record(base_path, BaseFigures).fingerprint != base.fingerprint:
+    check_base(run, base)
+    run.notify(Event("lengths", lengths.fits, lengths.pairs, "pairs fit", describe(lengths)))
+    return lengths
+
+
+def check_base(run: Run, base: Checkpoint) -> None:
+    """Check that ``base`` is the model that the run began with.
+
+    Raises:
+        RunError: it is another.
+    """
+    known = read_record(run.directory.coverage / "base.json", BaseFigures)
+    if known.fingerprint != base.fingerprint:
         raise RunError(
             f"The base model in {base.base} is not the one that {run.directory.root} began with.",
             hint="Restore it (local.revision pins one from the Hub), or start a new run with"
             " --name.",
         )
-    run.notify(Event("lengths", lengths.fits, lengths.pairs, "pairs fit", describe(lengths)))
-    return lengths
+
+
+def measure_batch(run: Run, cycle: int, kept: Sequence[Pair], base: Checkpoint) -> None:
+    """Measure what curation kept after ``cycle``, for Table 4."""
+    path = run.directory.cycle(cycle) / "tokens.json"
+
+    def work() -> None:
+        from llamaduo.finetuning.models import token_counter
+
+        write_record(path, measure_tokens(kept, token_counter(base)))
+
+    if kept:
+        step(run, _name(cycle, "lengths"), work, lambda: None, [path])
 
 
 # --- the local LLM ------------------------------------------------------------------------
@@ -225,7 +247,7 @@ def judge_into(
     files = [folder / name for name in names]
 
     def work() -> None:
-        judgements = asyncio.run(_judge(run, where, responses, pairs))
+        judgements = asyncio.run(ask_judges(run, _words(where), responses, pairs))
         check_unscored(judgements, run.config.judging)
         write_records(files[0], judgements.scored)
         write_records(files[1], judgements.unscored)
@@ -234,9 +256,15 @@ def judge_into(
     return step(run, f"{where}/judge", work, lambda: read_record(files[2], Scores), files)
 
 
-async def _judge(
-    run: Run, where: str, responses: Sequence[Response], pairs: Sequence[Pair]
+async def ask_judges(
+    run: Run,
+    where: str,
+    responses: Sequence[Response],
+    pairs: Sequence[Pair],
+    *,
+    stage: str = "judge",
 ) -> Judgements:
+    """Every judge of the run about every response; ``stage`` is what the ledger calls it."""
     async with AsyncExitStack() as stack:
         judges = [
             await stack.enter_async_context(
@@ -250,7 +278,8 @@ async def _judge(
             judges,
             run.config.judging,
             run.config.task,
-            notify=_named(run, _words(where)),
+            stage=stage,
+            notify=_named(run, where),
         )
 
 
@@ -320,11 +349,6 @@ def curate_batch(
 
 
 # --- what the run leaves ------------------------------------------------------------------
-
-
-def bundle_best(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores) -> Path:
-    """Pack the best checkpoint with its verdict. Packed again when the verdict has changed."""
-    return pack(best, verdict, scores, run.directory.bundle)
 
 
 def report_on(run: Run) -> Path:

@@ -1,112 +1,173 @@
-"""A bundle is whole, says what it is, and is packed again only when something changed."""
+"""A bundle is whole or not there, and is opened only if it is what it says."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from llamaduo.deployment.bundle import Bundle, pack
-from llamaduo.records import Checkpoint, Outcome, Scores, Verdict
-from llamaduo.storage.atomic import sha256_of
-from llamaduo.storage.jsonl import read_record
-from tests.tiny_llama import build_tiny_llama
+from llamaduo.deployment.bundle import (
+    Bundle,
+    Generation,
+    building,
+    holds,
+    open_bundle,
+    seal,
+)
+from llamaduo.errors import BundleError
+from llamaduo.records import Scores, Verdict
+from llamaduo.storage.jsonl import write_record
 
-SCORES = Scores(prompts=4, responses=8, judges={}, panel={}, exact_match=50.0)
+BUNDLE = Bundle(
+    name="triage",
+    form="adapter",
+    dtype="float32",
+    label="target met",
+    model="tiny",
+    fingerprint="f1",
+    cycle=1,
+    window=64,
+    generation=Generation(temperature=0.7, top_p=0.95, max_new_tokens=8),
+    verdict=Verdict(
+        outcome="passed", reason="", cycle=1, best_cycle=1, reference_sources=("human",)
+    ),
+    scores=Scores(prompts=4, responses=8, judges={}, panel={}, exact_match=50.0),
+    rehearsed=False,
+    service="openai-chat:gpt-4o",
+    judges=("openai-chat:gpt-4o",),
+)
 
 
-def verdict(outcome: Outcome) -> Verdict:
-    return Verdict(outcome=outcome, reason="", cycle=1, best_cycle=1, reference_sources=("human",))
+def pack(into: Path, bundle: Bundle = BUNDLE, weights: bytes = b"weights") -> Path:
+    with building(into) as folder:
+        (folder / "adapter_model.safetensors").write_bytes(weights)
+        (folder / "tokenizer.json").write_text("{}")
+        seal(folder, bundle, "# Triage\n", into)
+    return into
 
 
 @pytest.fixture
-def best(tmp_path: Path) -> Checkpoint:
-    adapter = tmp_path / "checkpoint"
-    adapter.mkdir()
-    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
-    base = tmp_path / "base"
-    base.mkdir()
-    for name in ("tokenizer.json", "chat_template.jinja", "generation_config.json"):
-        (base / name).write_text(name)
-    for name in ("model.safetensors", "README.md"):  # not for the bundle
-        (base / name).write_text(name)
-    return Checkpoint(
-        model="tiny", base=str(base), adapter=str(adapter), cycle=1, window=64, fingerprint="f1"
+def packed(tmp_path: Path) -> Path:
+    return pack(tmp_path / "bundle")
+
+
+def test_what_was_packed_is_opened_again(packed: Path) -> None:
+    bundle = open_bundle(packed)
+    assert replace(bundle, files={}) == BUNDLE
+    assert sorted(bundle.files) == ["README.md", "adapter_model.safetensors", "tokenizer.json"]
+    assert {p.name for p in packed.iterdir()} == {*bundle.files, "bundle.json"}
+
+
+def test_a_new_bundle_takes_the_place_of_the_old_and_leaves_nothing_beside_it(packed: Path) -> None:
+    pack(packed, replace(BUNDLE, form="merged"), b"other")
+    assert open_bundle(packed).form == "merged"
+    assert [p.name for p in packed.parent.iterdir()] == ["bundle"]
+
+
+def test_what_fails_while_it_is_built_leaves_the_bundle_before_it(packed: Path) -> None:
+    def fail() -> None:
+        with building(packed) as folder:
+            (folder / "model.safetensors").write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert open_bundle(packed).form == "adapter"
+    assert [p.name for p in packed.parent.iterdir()] == ["bundle"]
+
+
+def test_what_a_killed_process_was_building_is_removed(packed: Path) -> None:
+    left = packed.parent / ".bundle-killed"
+    left.mkdir()
+    (left / "half").write_text("x")
+    with building(packed):
+        assert not left.exists()
+
+
+def test_the_same_model_counts_as_held_in_whatever_form(packed: Path) -> None:
+    assert holds(packed, replace(BUNDLE, form="merged", versions={"torch": "9"}))
+    assert not holds(packed, replace(BUNDLE, cycle=2))
+    assert not holds(packed, replace(BUNDLE, label="other", fingerprint="f2"))
+    (packed / "tokenizer.json").write_text("spoilt")
+    assert not holds(packed, BUNDLE)
+    assert not holds(packed.parent / "none", BUNDLE)
+
+
+# --- what is refused ----------------------------------------------------------------------
+
+
+def change_weights(folder: Path) -> None:
+    (folder / "adapter_model.safetensors").write_bytes(b"Weights")
+
+
+def remove_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+def add_weights(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"more")
+
+
+def add_pickle(folder: Path) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+
+
+def hide_pickle(folder: Path) -> None:
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "optimizer.PT").write_bytes(b"\x80\x04.")
+
+
+def write_other_version(folder: Path) -> None:
+    text = (folder / "bundle.json").read_text().replace('"format": 2', '"format": 3', 1)
+    (folder / "bundle.json").write_text(text)
+
+
+def write_first_version(folder: Path) -> None:
+    (folder / "bundle.json").write_text('{"format": 1, "label": "target met"}')
+
+
+def tear_manifest(folder: Path) -> None:
+    (folder / "bundle.json").write_text('{"format":')
+
+
+def leave_folder(folder: Path) -> None:
+    bundle = open_bundle(folder)
+    write_record(
+        folder / "bundle.json", replace(bundle, files={**bundle.files, "../../etc/passwd": "0"})
     )
 
 
-def test_it_holds_the_adapter_its_tokenizer_and_the_evidence(
-    best: Checkpoint, tmp_path: Path
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (change_weights, "adapter_model.safetensors was changed"),
+        (remove_tokenizer, "tokenizer.json is missing"),
+        (add_weights, "model.safetensors is not part of the bundle"),
+        (add_pickle, "pytorch_model.bin may be a pickle"),
+        (hide_pickle, "optimizer.PT may be a pickle"),
+        (write_other_version, "is of bundle format 3"),
+        (write_first_version, "is of bundle format 1"),
+        (tear_manifest, "bundle.json is not a"),
+        (leave_folder, "not a file's name"),
+        (shutil.rmtree, "is not a bundle"),
+    ],
+)
+def test_a_spoilt_bundle_is_refused_with_what_is_wrong(
+    packed: Path, spoil: Callable[[Path], None], named: str
 ) -> None:
-    folder = pack(best, verdict("passed"), SCORES, tmp_path / "bundle")
-    bundle = read_record(folder / "bundle.json", Bundle)
-    assert bundle.label == "target met"
-    assert (bundle.model, bundle.fingerprint) == ("tiny", "f1")
-    assert bundle.scores == SCORES
-    for name, expected in bundle.files.items():
-        assert sha256_of(folder / name) == expected
-    assert sorted(bundle.files) == [
-        "adapter_model.safetensors",
-        "chat_template.jinja",
-        "generation_config.json",
-        "tokenizer.json",
-    ]
-    assert sorted([*bundle.files, "bundle.json"]) == sorted(p.name for p in folder.iterdir())
+    spoil(packed)
+    with pytest.raises(BundleError, match=named) as refused:
+        open_bundle(packed)
+    assert refused.value.hint
+    assert refused.value.exit_code == 2
 
 
-def test_the_bundled_tokenizer_is_the_base_models(tmp_path: Path) -> None:
-    from llamaduo.finetuning.model_folder import read_tokenizer
-    from llamaduo.records import Message
-    from llamaduo.tasks.chat import encode_prompt
-
-    base = build_tiny_llama(tmp_path / "base")
-    (tmp_path / "adapter").mkdir()
-    tiny = Checkpoint(
-        model="tiny", base=str(base), adapter=str(tmp_path / "adapter"), cycle=0, window=256
-    )
-    folder = pack(tiny, verdict("passed"), SCORES, tmp_path / "bundle")
-    prompt = [Message("user", "The parcel has not arrived.")]
-    bundled, original = (encode_prompt(read_tokenizer(f), prompt) for f in (folder, base))
-    assert bundled == original
-
-
-@pytest.mark.parametrize("outcome", ["stopped", "undecided", "continue"])
-def test_a_missed_target_is_on_the_label(
-    best: Checkpoint, tmp_path: Path, outcome: Outcome
-) -> None:
-    folder = pack(best, verdict(outcome), SCORES, tmp_path / "bundle")
-    assert read_record(folder / "bundle.json", Bundle).label == "target missed"
-
-
-def test_the_same_again_touches_nothing_and_a_new_verdict_replaces(
-    best: Checkpoint, tmp_path: Path
-) -> None:
-    folder = pack(best, verdict("stopped"), SCORES, tmp_path / "bundle")
-    inode = folder.stat().st_ino
-    assert pack(best, verdict("stopped"), SCORES, folder).stat().st_ino == inode
-    pack(best, verdict("passed"), SCORES, folder)
-    assert read_record(folder / "bundle.json", Bundle).label == "target met"
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
-
-
-@pytest.mark.parametrize("spoil", ["change", "remove", "tear the manifest"])
-def test_a_spoiled_bundle_is_packed_again(best: Checkpoint, tmp_path: Path, spoil: str) -> None:
-    folder = pack(best, verdict("passed"), SCORES, tmp_path / "bundle")
-    if spoil == "change":
-        (folder / "adapter_model.safetensors").write_bytes(b"other")
-    elif spoil == "remove":
-        (folder / "tokenizer.json").unlink()
-    else:
-        (folder / "bundle.json").write_text('{"format":')
-    pack(best, verdict("passed"), SCORES, folder)
-    bundle = read_record(folder / "bundle.json", Bundle)
-    assert {name: sha256_of(folder / name) for name in bundle.files} == bundle.files
-    assert (folder / "adapter_model.safetensors").read_bytes() == b"weights"
-
-
-def test_what_a_killed_run_was_building_is_removed(best: Checkpoint, tmp_path: Path) -> None:
-    folder = pack(best, verdict("passed"), SCORES, tmp_path / "bundle")
-    (tmp_path / ".bundle-killed").mkdir()
-    (tmp_path / ".bundle-killed" / "half").write_text("x")
-    pack(best, verdict("passed"), SCORES, folder)
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+def test_names_alone_can_be_checked_when_the_weights_are_large(packed: Path) -> None:
+    change_weights(packed)
+    assert open_bundle(packed, check_files=False).name == "triage"
+    remove_tokenizer(packed)
+    with pytest.raises(BundleError, match="missing"):
+        open_bundle(packed, check_files=False)

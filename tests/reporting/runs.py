@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from llamaduo.records import (
+    Divergence,
     Dropped,
     InferenceFigures,
     Judgement,
     Message,
     MetricScores,
     Pair,
+    Parity,
+    ParityCheck,
     Provenance,
     ReferenceSource,
     Response,
     Scores,
+    TokenStatistics,
     TrainingFigures,
     Unscored,
     Verdict,
@@ -42,6 +46,7 @@ judging:
   judges: [{model: "openai-chat:judge-a"}, {model: "anthropic:judge-b"}]
   judgements_per_response: 2
   score_thresholds: [50, 70]
+synthesis: {pairs: 128, growth: 2.0, pairs_per_request: 5}
 target:
   precision: {mean_score: 80.0, coverage_percentage: {'70': 90.0}}
   similarity: {mean_score: null, coverage_percentage: {}}
@@ -247,6 +252,22 @@ def write_coverage(folder: Path, test: list[Pair], final: int = 0) -> None:
             "histogram": [[128, 70], [2048, 10]],
             "window": 1024,
             "answer_tokens": 92,
+            "tokens": {
+                "train": {
+                    "pairs": 64,
+                    "shortest": 85,
+                    "longest": 2386,
+                    "mean": 389.25,
+                    "deviation": 256.0,
+                },
+                "test": {
+                    "pairs": 16,
+                    "shortest": 148,
+                    "longest": 1150,
+                    "mean": 426.0,
+                    "deviation": 245.5,
+                },
+            },
         },
     )
 
@@ -288,6 +309,38 @@ def write_batch(folder: Path, made: int, drops: dict[tuple[str, str], int]) -> N
     )
 
 
+def write_tokens(folder: Path, kept: int) -> None:
+    """Token statistics of what was kept of a synthetic batch."""
+    found = TokenStatistics(pairs=kept, shortest=10, longest=2386, mean=95.0, deviation=53.0)
+    write_record(folder / "tokens.json", found)
+
+
+def parity(*, passed: bool = True) -> Parity:
+    """A merged model that answers alike, and a quantized one that differs at one prompt of 16."""
+    merged = ParityCheck(
+        form="merged",
+        prompts=16,
+        identical=16,
+        templates_equal=True,
+        exact_match_difference=0.0,
+        passed=True,
+        reason="every answer is identical",
+    )
+    quantized = ParityCheck(
+        form="gguf Q8_0",
+        prompts=16,
+        identical=15,
+        templates_equal=False,
+        template_note="no generation prompt",
+        exact_match_difference=-6.25,
+        score_difference={"precision": -0.4, "similarity": 0.3},
+        first_divergence=Divergence(pair_id="ab12", at=5, expected="bug, high", found="bug, low"),
+        passed=passed,
+        reason="scores within one point",
+    )
+    return Parity(cycle=1, prompts=16, required=0.99, checks=(merged, quantized))
+
+
 def whole_run(folder: Path, *, rehearsed: bool = False) -> Path:
     """A finished run: base, two cycles, one batch between, target met, no final split."""
     start_run(folder, rehearsed=rehearsed)
@@ -309,9 +362,10 @@ def whole_run(folder: Path, *, rehearsed: bool = False) -> Path:
     drops = {
         ("novelty", "too like a kept pair"): 20,
         ("decontamination", "like a held-out prompt"): 3,
-        ("exact", "the same pair is kept already"): 9,
+        ("exact duplicates", "the same pair is kept already"): 9,
     }
     write_batch(first, 128, drops)
+    write_tokens(first, 96)
     write_answers(second, scores(91.5, 84.0))
     write_record(second / "training.json", training(160))
     met = verdict(1, "passed", "Every target is met by cycle 1.")

@@ -6,11 +6,15 @@ import pytest
 
 from llamaduo.errors import RunError
 from llamaduo.reporting.evidence import Answers, gather, kind_of
+from llamaduo.reporting.panel import PanelScore
+from llamaduo.reporting.settings import CostSettings
+from llamaduo.reporting.setup import PriceFacts
 from llamaduo.storage.jsonl import append_records, write_record
 from tests.reporting.runs import (
     JUDGES,
     SPEND,
     pair,
+    parity,
     response,
     scores,
     start_run,
@@ -55,25 +59,60 @@ def test_losses_are_counted_by_step_and_reason(tmp_path: Path) -> None:
     assert first.curation.pairs == 128
 
 
-def test_the_worst_and_the_best_are_of_the_best_cycle(tmp_path: Path) -> None:
+def test_the_samples_are_of_the_best_cycle(tmp_path: Path) -> None:
     samples = gather(whole_run(tmp_path)).samples
 
     assert samples is not None
     assert samples.cycle == 1
-    assert [sample.response.text for sample in samples.worst] == [
-        "answer 0",
-        "answer 1",
-        "answer 2",
+    assert [(one.place, one.response.text) for one in samples.shown] == [
+        ("Worst", "answer 0"),
+        ("Worst", "answer 1"),
+        ("Worst", "answer 2"),
+        ("Low", "answer 4"),
+        ("Middle", "answer 7"),
+        ("High", "answer 11"),
+        ("Best", "answer 13"),
+        ("Best", "answer 14"),
+        ("Best", "answer 15"),
     ]
-    assert [sample.response.text for sample in samples.best] == [
-        "answer 15",
-        "answer 14",
-        "answer 13",
-    ]
-    assert samples.best[0].scores == {"precision": 75.0, "similarity": 60.0}
-    assert samples.best[0].reference == "label 15"
-    assert [message.role for message in samples.best[0].prompt] == ["system", "user"]
-    assert len(samples.best[0].judgements) == 4
+    best = samples.shown[-1]
+    assert best.scores == PanelScore(similarity=60.0, precision=75.0)
+    assert best.reference == "label 15"
+    assert [message.role for message in best.prompt] == ["system", "user"]
+    assert [(judge.judge, judge.judgements) for judge in best.judges] == [(n, 2) for n in JUDGES]
+    assert len(best.quoted) == 4
+
+
+def test_every_response_has_the_panels_score(tmp_path: Path) -> None:
+    cycle = gather(whole_run(tmp_path)).cycles[1]
+
+    assert len(cycle.answers.panel) == 16
+    assert PanelScore(similarity=12.0, precision=15.0) in cycle.answers.panel.values()
+
+
+def test_lengths_of_pairs_and_parity_are_read(tmp_path: Path) -> None:
+    folder = whole_run(tmp_path)
+    write_record(folder / "parity.json", parity())
+
+    evidence = gather(folder)
+
+    assert evidence.lengths is not None
+    assert evidence.lengths.tokens["train"].longest == 2386
+    assert evidence.cycles[0].tokens is not None
+    assert evidence.cycles[0].tokens.pairs == 96
+    assert evidence.cycles[1].tokens is None
+    assert evidence.parity == parity()
+
+
+def test_what_the_user_says_now_replaces_what_the_run_was_told(tmp_path: Path) -> None:
+    path = start_run(tmp_path) / "run.yaml"
+    path.write_text("cost: {input_tokens_per_month: 5, servers: 2}\n")
+    now = CostSettings(input_tokens_per_month=7)
+
+    told = gather(tmp_path).setup.cost
+
+    assert told == CostSettings(input_tokens_per_month=5, servers=2)
+    assert gather(tmp_path, cost=now).setup.cost == now
 
 
 def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
@@ -127,6 +166,26 @@ def test_no_judges_means_the_service_llm_itself(tmp_path: Path) -> None:
     assert gather(tmp_path).setup.judges == ("openai-chat:gpt-4o",)
 
 
+def test_a_rehearsal_names_the_models_that_it_stands_in_for(tmp_path: Path) -> None:
+    path = start_run(tmp_path) / "run.yaml"
+    path.write_text(
+        "llamaduo:\n"
+        "  rehearsed: true\n"
+        "  stands_in_for:\n"
+        "  - {name: 'openai-chat:rehearsal-of-x', model: 'openai-chat:x', price:"
+        " {input: 1, output: 2.5}}\n"
+        "service: {model: 'openai-chat:rehearsal-of-x', base_url: 'http://127.0.0.1:1/v1'}\n"
+    )
+
+    setup = gather(tmp_path).setup
+    real = setup.real("openai-chat:rehearsal-of-x")
+
+    assert setup.real_service == "openai-chat:x"
+    assert real is not None
+    assert (real.model, real.base_url, real.price) == ("openai-chat:x", None, PriceFacts(1, 2.5))
+    assert setup.real("openai-chat:another") is None
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -147,6 +206,16 @@ def test_what_is_not_a_run_gets_one_clear_message(
 
     assert "run.yaml" in caught.value.message
     assert caught.value.hint
+
+
+def test_a_damaged_judgement_is_named_with_its_line(tmp_path: Path) -> None:
+    path = whole_run(tmp_path) / "cycles" / "001" / "judgements.jsonl"
+    lines = path.read_text().splitlines()
+    lines[2] = lines[2].replace('"precision":0', '"precision":"high"')
+    path.write_text("\n".join(lines))
+
+    with pytest.raises(RunError, match=r"001/judgements\.jsonl, line 3"):
+        gather(tmp_path)
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
-"""The figure: every series told apart without colour, nothing loaded from anywhere."""
+"""The figures: every series told apart without colour, nothing loaded from anywhere."""
 
+import re
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -12,8 +13,25 @@ from hypothesis import strategies as st
 
 from llamaduo.errors import ExtraMissing
 from llamaduo.reporting.evidence import Answers, gather
-from llamaduo.reporting.figures import COLOURS, LABEL_GAP, scores_figure, series_of, spread
+from llamaduo.reporting.figures import (
+    COLOURS,
+    LABEL_GAP,
+    density_figure,
+    funnel_figure,
+    png,
+    savings_figure,
+    scores_figure,
+    series_of,
+    spread,
+)
+from llamaduo.reporting.figures.density import SIDE
+from llamaduo.reporting.figures.savings import months_shown
+from llamaduo.reporting.panel import PanelScore
+from llamaduo.reporting.paper_case import LIGHT
+from llamaduo.reporting.savings import Comparison, Local
 from tests.reporting.runs import scores, start_run, whole_run
+
+PATH = "{http://www.w3.org/2000/svg}path"
 
 
 def drawn(svg: str) -> ET.Element:
@@ -77,6 +95,89 @@ def test_one_scored_set_is_a_figure_and_none_is_not(tmp_path: Path) -> None:
 
     assert scores_figure(evidence) is None
     assert scores_figure(replace(evidence, base=Answers(scores=scores(12.0, 20.0)))) is not None
+
+
+def test_each_scored_set_has_its_panel_and_lines_of_three_weights(tmp_path: Path) -> None:
+    svg = density_figure(gather(whole_run(tmp_path)))
+
+    assert svg is not None
+    assert texts(svg) >= {"Cycle 1", "16 responses", "90 % of responses", "Precision"}
+    assert "Base model" not in texts(svg)  # this run kept no judgements of it
+    paths = [path for path in drawn(svg).iter(PATH) if path.get("fill") == COLOURS["precision"]]
+    assert len({path.get("stroke-width") for path in paths}) == 3
+    assert all(path.get("d") for path in paths)
+
+
+def test_an_iso_line_lies_where_the_scores_are(tmp_path: Path) -> None:
+    """All scores at (80, 20): right of the middle, and below it."""
+    panel = {str(n): PanelScore(similarity=80.0, precision=20.0) for n in range(9)}
+    svg = density_figure(replace(gather(start_run(tmp_path)), base=Answers(panel=panel)))
+
+    assert svg is not None
+    (outer, *_) = [p for p in drawn(svg).iter(PATH) if p.get("fill") == COLOURS["precision"]]
+    corners = re.findall(r"(-?[\d.]+),(-?[\d.]+)", outer.get("d") or "")
+    across = [float(x) / SIDE for x, _ in corners]
+    down = [float(y) / SIDE for _, y in corners]
+    assert 0.7 < min(across) < max(across) < 0.9
+    assert 0.7 < min(down) < max(down) < 0.9
+
+
+def test_every_stage_of_a_batch_has_its_bar_and_its_number(tmp_path: Path) -> None:
+    svg = funnel_figure(gather(whole_run(tmp_path)))
+
+    assert svg is not None
+    assert texts(svg) >= {
+        "After cycle 0",
+        "Asked for",
+        "128",
+        "after novelty",
+        "99 (77 %)",
+        "96 (75 %); next fine-tuning: 160 pairs",
+    }
+
+
+def test_nothing_measured_is_no_figure(tmp_path: Path) -> None:
+    evidence = gather(start_run(tmp_path))
+
+    assert density_figure(evidence) is None
+    assert funnel_figure(evidence) is None
+
+
+@pytest.mark.parametrize(
+    ("comparison", "said"),
+    [
+        (LIGHT.comparison, {"Break-even after 1.7 months.", "GPT-4o: $23,400", "local: $3,699"}),
+        (Comparison(10.0, Local(power_usd_per_month=20.0)), {"GPT-4o: $120", "local: $240"}),
+        (Comparison(0.0, Local()), {"GPT-4o: $0", "local: $0"}),
+    ],
+)
+def test_costs_are_two_lines_told_apart_by_dash_and_name(
+    comparison: Comparison, said: set[str]
+) -> None:
+    svg = savings_figure((("Light", comparison),), service="GPT-4o")
+
+    assert texts(svg) >= {"Light", *said}
+    lines = [path for path in drawn(svg).iter(PATH) if path.get("stroke-width") == "2"]
+    assert len({path.get("stroke-dasharray") for path in lines}) == 2
+
+
+def test_a_late_break_even_is_still_drawn() -> None:
+    assert months_shown(Comparison(100.0, Local(hardware_usd=1_600.0))) == 24
+    assert months_shown(Comparison(100.0, Local(hardware_usd=90_000.0))) == 60
+    assert months_shown(LIGHT.comparison) == 12
+
+
+def test_text_of_a_user_is_text_in_a_figure() -> None:
+    svg = savings_figure((("</svg><script>x</script>", LIGHT.comparison),))
+
+    assert "</svg><script>x</script>" in texts(svg)
+    assert not list(drawn(svg).iter("{http://www.w3.org/2000/svg}script"))
+
+
+def test_a_png_is_one() -> None:
+    svg = savings_figure((("Light", LIGHT.comparison),))
+
+    assert png(svg).startswith(b"\x89PNG\r\n\x1a\n")
 
 
 def test_without_the_extra_the_error_names_the_command(

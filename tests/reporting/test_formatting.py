@@ -7,11 +7,14 @@ from markdown_it import MarkdownIt
 
 from llamaduo.reporting.formatting import (
     decimal,
+    dollars,
     markdown_block,
     markdown_inline,
     of,
     part,
     plural,
+    points,
+    price,
     seconds,
     usd,
     visible,
@@ -24,6 +27,36 @@ from llamaduo.reporting.formatting import (
 )
 def test_dollars_below_one_have_four_decimals(value: float, written: str) -> None:
     assert usd(value) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0, "$0"),
+        (30.0, "$30"),
+        (12.5, "$12.50"),
+        (0.0312, "$0.0312"),
+        (99.996, "$100"),
+        (3399.4, "$3,399"),
+        (-1520, "−$1,520"),
+    ],
+)
+def test_round_dollars_have_no_cents_that_say_nothing(value: float, written: str) -> None:
+    assert dollars(value) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(5, "5"), (2.5, "2.50"), (0.075, "0.075"), (0.15, "0.15"), (0, "0")]
+)
+def test_prices_keep_the_decimals_they_need(value: float, written: str) -> None:
+    assert price(value) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(None, "—"), (0.0, "0.0"), (-0.04, "0.0"), (0.3, "+0.3"), (-2, "−2.0")]
+)
+def test_differences_have_a_sign(value: float | None, written: str) -> None:
+    assert points(value) == written
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ from markdown_it import MarkdownIt
 from llamaduo.records import Event
 from llamaduo.reporting.evidence import Evidence, gather
 from llamaduo.reporting.report import MAX_SHOWN, write_report
+from llamaduo.reporting.settings import CostSettings
 from llamaduo.reporting.setup import ModelFacts, TaskFacts
 from llamaduo.storage.jsonl import write_record, write_records
 from tests.reporting.runs import (
     SPEND,
     judgements,
     pair,
+    parity,
     response,
     scores,
     start_run,
@@ -42,6 +44,9 @@ PAYLOADS = (
     "<meta http-equiv=refresh content='0;url=https://evil.example'>",
     "&lt;script&gt;alert(1)&lt;/script&gt;&#x3c;img src=x&#x3e;",
 )
+
+
+FIGURES = ("scores", "density", "funnel", "cost")
 
 
 class Markup(HTMLParser):
@@ -118,7 +123,8 @@ def test_no_payload_becomes_markdown(attacked: tuple[str, Path]) -> None:
     inline = [child for token in tokens for child in token.children or ()]
 
     assert not {"html_block", "html_inline", "link_open"} & {t.type for t in (*tokens, *inline)}
-    assert [i.attrs["src"] for i in inline if i.type == "image"] == ["scores.svg"]
+    images = [f"{name}.svg" for name in FIGURES]
+    assert [i.attrs["src"] for i in inline if i.type == "image"] == images
     assert "heading" not in {token.content for token in tokens if token.type == "inline"}
     assert any(first_line(payload) in t.content for t in tokens if t.type == "fence")
 
@@ -137,20 +143,30 @@ def test_the_page_is_self_contained(tmp_path: Path) -> None:
 
 
 def test_the_page_has_the_verdict_first_and_everything_after_it(tmp_path: Path) -> None:
-    page = write_report(gather(whole_run(tmp_path), SPEND), tmp_path / "report").read_text()
+    folder = whole_run(tmp_path)
+    write_record(folder / "parity.json", parity())
+    page = write_report(gather(folder, SPEND), tmp_path / "report").read_text()
     text = " ".join("".join(Markup(page).text).split())
     order = [
         "Target met",
         "Every target is met by cycle 1.",
         "Panel of 2 judges",
+        "Precision against similarity",
+        "Pairs of each batch",
         "Every stage, by cycle",
         "Refused, dropped and unscored, by reason",
-        "Calls, tokens and dollars",
-        "Worst 1",
+        "Tokens of a pair",
+        "Worst",
         "answer 0",
         "Reason 0.",
-        "Best 1",
+        "Middle",
+        "Best",
         "answer 15",
+        "Calls, tokens and dollars",
+        "Parity with the training-time model",
+        "Your traffic is not known.",
+        "Break-even after 1.7 months.",
+        "The paper’s case (Table 2), mended",
         "No final split: the test split was selected on.",
         "9f" * 32,
     ]
@@ -178,8 +194,33 @@ def test_a_report_of_an_unfinished_run(tmp_path: Path) -> None:
 
     assert "Not finished" in page
     assert "Nothing was scored yet." in page
-    assert "<svg" not in page
+    assert "No batch was synthesized." in page
+    assert page.count("<svg") == 1  # the paper's case, which needs no run
     assert not (folder / "report" / "scores.svg").exists()
+
+
+def test_stated_traffic_replaces_the_papers_case_in_the_figure(tmp_path: Path) -> None:
+    cost = CostSettings(
+        input_tokens_per_month=400_000_000, output_tokens_per_month=0, hardware_usd=2_539.0
+    )
+    folder = whole_run(tmp_path)
+    write_report(gather(folder, SPEND, cost=cost), folder / "report")
+
+    for name in ("report.md", "report.html"):
+        said = (folder / "report" / name).read_text()
+        assert "Your traffic is not known." not in said
+        assert "What is paid" in said
+        assert "Break-even.**" in said or "<b>Break-even.</b>" in said
+        assert "The paper’s case (Table 2), mended" in said
+    assert "Your traffic" in (folder / "report" / "cost.svg").read_text()
+
+
+def test_every_figure_is_there_as_svg_and_png(tmp_path: Path) -> None:
+    folder = write_report(gather(whole_run(tmp_path), SPEND), tmp_path / "report").parent
+
+    for name in FIGURES:
+        assert (folder / f"{name}.svg").read_text().startswith("<svg")
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_the_extra_the_tables_are_there_and_the_loss_is_told(
@@ -192,6 +233,7 @@ def test_without_the_extra_the_tables_are_there_and_the_loss_is_told(
 
     assert "pip install &#39;llamaduo[report]&#39;" in page.read_text()
     assert "Panel of 2 judges" in page.read_text()
+    assert "<svg" not in page.read_text()
     assert [event.done for event in events] == [1, 2]
     assert all("llamaduo[report]" in event.detail for event in events)
 
@@ -209,5 +251,6 @@ def test_writing_again_replaces_the_report(tmp_path: Path) -> None:
     second = write_report(evidence, tmp_path / "report").read_bytes()
 
     assert first == second
-    names = sorted(path.name for path in (tmp_path / "report").iterdir())
-    assert names == ["report.html", "report.md", "scores.svg"]
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    figures = {f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")}
+    assert names == {"report.html", "report.md", *figures}

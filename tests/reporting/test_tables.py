@@ -5,15 +5,29 @@ from pathlib import Path
 
 from llamaduo.records import MetricScores
 from llamaduo.reporting.evidence import Answers, Evidence, gather
+from llamaduo.reporting.setup import SynthesisFacts
 from llamaduo.reporting.tables import (
     Table,
     drops_by_reason,
+    funnel_table,
+    parity_table,
     scores_by_cycle,
     spend,
     stage_counts,
     timings,
+    token_statistics,
 )
-from tests.reporting.runs import SPEND, inference, scores, start_run, whole_run
+from tests.reporting.runs import (
+    SPEND,
+    inference,
+    parity,
+    scores,
+    start_run,
+    whole_run,
+    write_batch,
+)
+
+TABLE_4 = ("Pairs", "Min", "Max", "Avg.", "Std.")
 
 
 def read(tmp_path: Path) -> Evidence:
@@ -106,7 +120,7 @@ def test_a_final_split_has_a_row_of_its_own(tmp_path: Path) -> None:
     assert row(scores_by_cycle(evidence)[0], "Final split")[5] == "88.0"
 
 
-def test_the_funnel(tmp_path: Path) -> None:
+def test_the_counts_of_every_stage(tmp_path: Path) -> None:
     coverage, cycles = stage_counts(read(tmp_path))
 
     assert coverage.rows == (
@@ -127,6 +141,101 @@ def test_the_funnel(tmp_path: Path) -> None:
     assert all(len(row) == len(cycles.columns) for row in cycles.rows)
 
 
+def test_the_funnel_from_synthesized_to_kept(tmp_path: Path) -> None:
+    table = funnel_table(read(tmp_path))
+
+    assert table is not None
+    assert [column.label for column in table.columns[1:]] == ["Batch made after: cycle 0"]
+    assert table.rows == (
+        ("Asked for", "128"),
+        ("Readable", "128 of 128 (100.0 %)"),
+        ("after exact duplicates", "119 of 128 (93.0 %)"),
+        ("after quality rules", "119 of 128 (93.0 %)"),
+        ("after near-duplicates", "119 of 128 (93.0 %)"),
+        ("after novelty", "99 of 128 (77.3 %)"),
+        ("Kept", "96 of 128 (75.0 %)"),
+        ("Next fine-tuning, pairs", "160"),
+    )
+    assert table.emphasis == {6}
+
+
+def test_a_step_of_another_version_has_its_place_in_the_funnel(tmp_path: Path) -> None:
+    folder = whole_run(tmp_path)
+    write_batch(folder / "cycles" / "000", 128, {("toxicity", "a slur"): 4, ("novelty", "x"): 1})
+
+    table = funnel_table(gather(folder))
+
+    assert table is not None
+    assert table.rows[5:8] == (
+        ("after novelty", "127 of 128 (99.2 %)"),
+        ("after toxicity", "123 of 128 (96.1 %)"),
+        ("Kept", "123 of 128 (96.1 %)"),
+    )
+
+
+def test_a_funnel_that_is_not_through_yet(tmp_path: Path) -> None:
+    folder = whole_run(tmp_path)
+    (folder / "cycles/000/curation.json").unlink()
+    evidence = gather(folder)
+    unknown = replace(evidence, setup=replace(evidence.setup, synthesis=SynthesisFacts()))
+
+    waiting, silent = funnel_table(evidence), funnel_table(unknown)
+
+    assert waiting is not None
+    assert silent is not None
+    assert waiting.rows[1:4] == (
+        ("Readable", "128 of 128 (100.0 %)"),
+        ("after exact duplicates", "—"),
+        ("after quality rules", "—"),
+    )
+    assert silent.rows[:2] == (("Asked for", "—"), ("Readable", "128"))
+    assert funnel_table(gather(start_run(tmp_path / "begun"))) is None
+
+
+def test_batches_grow_as_they_were_asked_for() -> None:
+    facts = SynthesisFacts(128, 2.0)
+
+    assert [facts.asked(cycle) for cycle in range(3)] == [128, 256, 512]
+    assert SynthesisFacts().asked(0) is None
+
+
+def test_token_statistics_have_the_layout_of_table_4(tmp_path: Path) -> None:
+    table = token_statistics(read(tmp_path))
+
+    assert [column.name for column in table.columns] == ["Set", *TABLE_4]
+    assert table.rows == (
+        ("Train split", "64", "85", "2,386", "389.2", "256.0"),
+        ("Test split", "16", "148", "1,150", "426.0", "245.5"),
+        ("Synthetic, after cycle 0", "96", "10", "2,386", "95.0", "53.0"),
+    )
+
+
+def test_an_older_run_has_no_token_statistics_and_says_so(tmp_path: Path) -> None:
+    table = token_statistics(gather(start_run(tmp_path)))
+
+    assert table.rows == ()
+    assert table.note == "Not measured in this run."
+
+
+def test_parity_of_every_form() -> None:
+    table = parity_table(parity())
+
+    assert table is not None
+    assert table.rows == (
+        (
+            *("merged", "passed", "16 of 16 (100.0 %)", "0.0", "—", "—", "equal"),
+            "every answer is identical",
+        ),
+        (
+            *("gguf Q8_0", "passed", "15 of 16 (93.8 %)", "−6.2", "+0.3", "−0.4"),
+            *("no generation prompt", "scores within one point"),
+        ),
+    )
+    assert "gguf Q8_0 first differs at prompt ab12, after 5 characters" in table.note
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert parity_table(None) is None
+
+
 def test_a_batch_that_is_not_curated_yet(tmp_path: Path) -> None:
     folder = whole_run(tmp_path)
     (folder / "cycles/000/curation.json").unlink()
@@ -142,7 +251,12 @@ def test_losses_by_reason_with_what_they_were_part_of(tmp_path: Path) -> None:
         ("Import", "refused", "the response is empty", "1 of 1,100 (0.1 %)"),
         ("Curation after cycle 0", "novelty", "too like a kept pair", "20 of 128 (15.6 %)"),
         ("Curation after cycle 0", "decontamination", "like a held-out prompt", "3 of 128 (2.3 %)"),
-        ("Curation after cycle 0", "exact", "the same pair is kept already", "9 of 128 (7.0 %)"),
+        (
+            "Curation after cycle 0",
+            "exact duplicates",
+            "the same pair is kept already",
+            "9 of 128 (7.0 %)",
+        ),
         ("Judging", "cycle 0", "score out of range", "2 of 256 (0.8 %)"),
     )
 

@@ -7,6 +7,7 @@ from llamaduo.records import SplitFigures
 from llamaduo.reporting.evidence import Answers, Evidence, gather
 from llamaduo.reporting.headline import headline
 from llamaduo.reporting.method import caveats, method_facts
+from llamaduo.reporting.settings import CostSettings
 from tests.reporting.runs import SPEND, scores, start_run, verdict, whole_run
 
 
@@ -45,6 +46,19 @@ def test_an_unknown_price_makes_the_cost_a_lower_bound(tmp_path: Path) -> None:
     facts = headline(gather(whole_run(tmp_path), rows)).facts
 
     assert facts[-1].value == "≥ $2.16"
+
+
+def test_stated_traffic_adds_when_it_pays(tmp_path: Path) -> None:
+    folder = whole_run(tmp_path)
+    tokens = {"input_tokens_per_month": 0, "output_tokens_per_month": 0}
+    never = CostSettings(**tokens, hardware_usd=1.0)
+    at_once = CostSettings(**tokens)
+
+    said = headline(gather(folder, SPEND, cost=never)).facts[-1]
+    free = headline(gather(folder, cost=at_once)).facts[-1]
+
+    assert (said.name, said.value, said.note) == ("Break-even", "never", "")
+    assert (free.value, free.note) == ("0.0 months", "saves $0 a month")
 
 
 def test_the_method_names_what_someone_else_would_need(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from llamaduo.wire.chat import ChatRequest, request_error
+from llamaduo.wire.chat import ChatChunk, ChatRequest, ChunkChoice, request_error
 
 
 def body(**more: Any) -> dict[str, Any]:
@@ -54,3 +54,39 @@ def test_a_wrong_request_is_explained_by_its_field(wrong: Any, param: str | None
     error = request_error(caught.value).error
     assert error.type == "invalid_request_error"
     assert error.param is None if param is None else (error.param or "").startswith(param)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        (body(messages=[{"role": "user", "content": [{"type": "image_url"}]}]), "[0].type"),
+        (body(messages=[{"role": "user", "content": 7}]), "messages[0].content"),
+        (body(stop=["a", 7]), "stop[1]"),
+        (body(stop=7), "stop"),
+    ],
+)
+def test_of_several_types_the_one_that_is_nearest_is_explained(wrong: Any, param: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ChatRequest.model_validate(wrong)
+    assert (request_error(caught.value).error.param or "").endswith(param)
+
+
+def test_a_schema_comes_under_its_own_name() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
+    asked = ChatRequest.model_validate(body(response_format=wanted))
+    assert asked.response_format is not None
+    assert asked.response_format.json_schema is not None
+    assert asked.response_format.json_schema.definition == {"type": "object"}
+
+
+def test_a_chunk_has_what_clients_read() -> None:
+    chunk = ChatChunk(
+        id="c", created=1, model="m", choices=[ChunkChoice(index=0, delta={"content": "a"})]
+    )
+    assert chunk.model_dump(exclude={"usage"}) == {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}],
+    }

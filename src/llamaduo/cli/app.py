@@ -10,7 +10,9 @@ import sys
 
 import typer
 
-from llamaduo.cli import migration, setup
+from llamaduo.cli import deploy, migration, publish, setup
+from llamaduo.cli.evidence_commands import add_evidence_commands
+from llamaduo.cli.serve import serve
 from llamaduo.cli.stage_commands import add_stage_commands
 from llamaduo.errors import LlamaduoError
 
@@ -28,6 +30,10 @@ app.command(rich_help_panel="Begin")(setup.doctor)
 app.command(rich_help_panel="The loop")(migration.run)
 app.command(rich_help_panel="The loop")(migration.status)
 app.command(rich_help_panel="The loop")(migration.report)
+app.command(rich_help_panel="Deploy")(deploy.deploy)
+app.command(rich_help_panel="Deploy")(publish.publish)
+app.command(rich_help_panel="Deploy")(serve)
+add_evidence_commands(app, "Evidence")
 add_stage_commands(app, "One stage at a time")
 
 

@@ -54,7 +54,16 @@ def _ask(given: bool) -> None:
 
 def _terms(config: Config) -> str:
     """A digest of all that decides the cost. The target does not: it can only end a run early."""
-    decisive = config.model_dump_json(exclude={"name", "target"})
+    decisive = config.model_dump_json(
+        exclude={
+            "name": True,
+            "target": True,
+            "deployment": True,
+            "cost": True,
+            "service": {"terms"},
+            "judging": {"judges": {"__all__": {"terms"}}},
+        }
+    )
     return hashlib.sha256(decisive.encode()).hexdigest()
 
 

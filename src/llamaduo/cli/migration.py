@@ -118,8 +118,10 @@ def report(
     from llamaduo.reporting.report import write_report
     from llamaduo.service.ledger import read_spend
 
-    directory = begin_existing(config, name, rehearse).directory
-    evidence = gather(directory.root, read_spend(directory.ledger))
+    session = begin_existing(config, name, rehearse)
+    directory = session.directory
+    spend = read_spend(directory.ledger)
+    evidence = gather(directory.root, spend, cost=session.real.cost)
     path = write_report(evidence, directory.report)
     if json:
         print_json({"report": str(path)})

@@ -24,8 +24,16 @@ def console() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))  # noqa: T201
+    """One JSON document on standard output, with no character that a terminal would obey."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    print(text.translate(_ESCAPED))  # noqa: T201
+
+
+_ESCAPED = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+"""Controls and changes of direction beyond those that JSON escapes by itself."""
 
 
 def print_tables(tables: Iterable[Table]) -> None:

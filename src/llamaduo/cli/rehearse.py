@@ -26,13 +26,18 @@ def stand_in(config: Config, base_url: str) -> Config:
     )
 
 
+def originals(real: Config) -> dict[str, ServiceSettings]:
+    """The service LLMs of ``real`` by the names of their stand-ins."""
+    return {_name(settings): settings for settings in (real.service, *real.judging.judges)}
+
+
 def real_cost(rows: Iterable[SpendRow], real: Config) -> tuple[float, tuple[str, ...]]:
     """Dollars that the rehearsed calls would have cost with the configured models, and the
     models whose price is not known. Tokens are the rehearsal service's approximation."""
-    originals = {_name(s): s for s in (real.service, *real.judging.judges)}
+    replaced = originals(real)
     total, unknown = 0.0, set()
     for row in rows:
-        settings = originals.get(row.model)
+        settings = replaced.get(row.model)
         if settings is None or price_of(settings) is None:
             unknown.add(settings.model if settings else row.model)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llamaduo.config import Config, load_config
 from llamaduo.errors import UsageError
-from llamaduo.storage.run_directory import RunDirectory, run_directory
+from llamaduo.storage.run_directory import NAME_PATTERN, RunDirectory, run_directory
 
 if TYPE_CHECKING:
     from llamaduo.records import Notify
@@ -38,13 +39,15 @@ def begin(
     return Session(real, run_directory(root / "runs", chosen), root, rehearse)
 
 
-def begin_existing(config: Path, name: str | None, rehearse: bool) -> Session:
+def begin_existing(
+    config: Path, name: str | None, rehearse: bool, overrides: Sequence[str] | None = None
+) -> Session:
     """Like :func:`begin`, for a run that must be there.
 
     Raises:
         UsageError: it is not.
     """
-    session = begin(config, None, name, rehearse)
+    session = begin(config, overrides, name, rehearse)
     if session.directory.manifest.is_file():
         return session
     rehearsal = begin(config, None, name, rehearse=True).directory
@@ -63,12 +66,13 @@ def owned(session: Session, notify: Notify, only: str | None = None) -> Iterator
     from llamaduo.run import own_run
 
     with ExitStack() as stack:
-        config = session.real
+        config, replaced = session.real, {}
         if session.rehearse:
-            from llamaduo.cli.rehearse import stand_in
+            from llamaduo.cli.rehearse import originals, stand_in
             from llamaduo.rehearsal.process import running_rehearsal
             from llamaduo.service.client import check_usable
 
+            replaced = originals(config)
             config = stand_in(config, stack.enter_context(running_rehearsal()))
             check_usable(config.service, None)  # the rehearsal is spoken to like OpenAI
         yield stack.enter_context(
@@ -78,10 +82,37 @@ def owned(session: Session, notify: Notify, only: str | None = None) -> Iterator
                 root=session.root,
                 cache=model_cache(),
                 rehearsed=session.rehearse,
+                stands_in_for=replaced,
                 only=only,
                 notify=notify,
             )
         )
+
+
+def find_run(text: str | None, runs: Path = Path("runs")) -> RunDirectory:
+    """The run that ``text`` names: a run directory, or the name of one within ``runs``. None is
+    the only run that there is.
+
+    Raises:
+        UsageError: there is no such run; the message says where it was looked for.
+    """
+    known = sorted(path.name for path in runs.glob("*") if _is_run(path))
+    here = f"Runs in {runs}: {', '.join(known)}." if known else f"There is no run in {runs}."
+    if text is None and len(known) == 1:
+        return RunDirectory(runs / known[0])
+    if text is None:
+        what = "Which run?" if known else "There is no run to look at."
+        raise UsageError(what, hint=f"{here} Name one, or the path of a run directory.")
+    places = [Path(text), *([runs / text] if re.match(NAME_PATTERN, text) else [])]
+    for place in places:
+        if _is_run(place):
+            return RunDirectory(place)
+    looked = " and ".join(str(place) for place in places)
+    raise UsageError(f"There is no run {text!r}: looked for {looked}.", hint=here)
+
+
+def _is_run(place: Path) -> bool:
+    return (place / "manifest.json").is_file() or (place / "run.yaml").is_file()
 
 
 def model_cache() -> Path:

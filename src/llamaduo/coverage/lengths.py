@@ -6,18 +6,24 @@ The counting itself is passed in: this room knows no model.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean, pstdev
 
-from llamaduo.records import Lengths, Pair
+from llamaduo.records import Lengths, Pair, TokenStatistics
 
 _BAR = 40  # characters of the longest bar
 
 
+TokenCounter = Callable[[Pair], tuple[int, int]]
+"""Gives the tokens of a pair's prompt and of its response."""
+
+
 def measure_lengths(
-    pairs: Sequence[Pair], count_tokens: Callable[[Pair], tuple[int, int]], window: int
+    splits: Mapping[str, Sequence[Pair]], count_tokens: TokenCounter, window: int
 ) -> Lengths:
-    """Measure every pair; ``count_tokens`` gives the tokens of its prompt and its response."""
-    counts = [count_tokens(pair) for pair in pairs]
+    """Measure every pair of ``splits``: all together, and the statistics of each by its name."""
+    of_split = {name: [count_tokens(pair) for pair in pairs] for name, pairs in splits.items()}
+    counts = [count for of_one in of_split.values() for count in of_one]
     totals = [prompt + response for prompt, response in counts]
     return Lengths(
         pairs=len(counts),
@@ -26,6 +32,24 @@ def measure_lengths(
         longest_response=max((response for _, response in counts), default=0),
         histogram=_histogram(totals),
         window=window,
+        longest_train_response=max((response for _, response in of_split["train"]), default=0),
+        tokens={name: _statistics(of_one) for name, of_one in of_split.items() if of_one},
+    )
+
+
+def measure_tokens(pairs: Sequence[Pair], count_tokens: TokenCounter) -> TokenStatistics:
+    """Table 4's figures of ``pairs``, of which there is at least one."""
+    return _statistics([count_tokens(pair) for pair in pairs])
+
+
+def _statistics(counts: Sequence[tuple[int, int]]) -> TokenStatistics:
+    totals = [prompt + response for prompt, response in counts]
+    return TokenStatistics(
+        pairs=len(totals),
+        shortest=min(totals),
+        longest=max(totals),
+        mean=fmean(totals),
+        deviation=pstdev(totals),
     )
 
 

@@ -1,20 +1,29 @@
-"""The bundle: the best checkpoint, ready to be taken away, with the evidence beside it."""
+"""The bundle: a checkpoint that can be taken away and served, with the evidence beside it.
+
+A bundle is built in a folder beside its place, sealed by ``bundle.json``, which has the hash of
+every other file, and then moved into place: it is whole or not there. Whoever opens one has
+its files checked against those hashes before anything is loaded.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from llamaduo.errors import RunError
-from llamaduo.records import Checkpoint, Scores, Verdict
+from llamaduo.errors import BundleError, RunError
+from llamaduo.records import Form, Message, Parity, Scores, Terms, Verdict
 from llamaduo.storage.atomic import sha256_of, sync_file, sync_folder
 from llamaduo.storage.jsonl import read_record, write_record
 
 MANIFEST = "bundle.json"
-FROM_THE_BASE = (
+CARD = "README.md"
+FORMAT = 2
+"""Changes when a bundle packed before can no longer be opened."""
+TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
     "generation_config.json",
@@ -27,91 +36,213 @@ FROM_THE_BASE = (
     "vocab.txt",
 )
 """What turns a prompt into tokens and an answer into text, as far as a base model has it."""
-_BUILDING = ".bundle-"
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
+"""Endings of files that run code when they are loaded."""
+_BUILDING, _REPLACED = ".bundle-", ".bundle-replaced-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """How the model answered when it was judged: what a server does when a request does not say."""
+
+    temperature: float
+    top_p: float
+    max_new_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """``bundle.json``: what is in the bundle and what it was judged to be.
+    """``bundle.json``: what is in the bundle, what it was judged to be, and where it came from.
 
-    ``label`` is "target met" or "target missed"; ``model`` is the base model that the adapter
-    needs, by the name it was configured with, and ``fingerprint`` tells its files from others
-    of that name. ``files`` has the sha256 of every other file.
+    ``name`` is what a server calls the model. ``label`` is "target met" or "target missed".
+    ``model`` is the base model by the name it was configured with, ``revision`` its commit on
+    the Hub, and ``fingerprint`` tells its files from others of that name; an ``adapter`` needs
+    it, and a merged model names it without the folders it lay in. ``scores`` are those of the
+    test split, ``final`` those of the final one. ``templates`` has the prompts of judge and
+    synthesis with placeholders in them, ``data`` the sha256 of what it was made from, ``files``
+    the sha256 of every other file of the bundle.
     """
 
-    format: int
+    format: int = FORMAT
+    name: str
+    form: Form
+    dtype: str
     label: str
     model: str
-    fingerprint: str = ""
+    revision: str | None = None
+    fingerprint: str
+    licence: str | None = None
     cycle: int | None
+    window: int
+    generation: Generation
     verdict: Verdict
     scores: Scores
-    files: dict[str, str]
+    final: Scores | None = None
+    parity: Parity | None = None
+    terms: Terms | None = None
+    rehearsed: bool
+    service: str
+    judges: tuple[str, ...]
+    versions: dict[str, str] = field(default_factory=dict)
+    seeds: dict[str, int] = field(default_factory=dict)
+    templates: dict[str, tuple[Message, ...]] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def same_model(self, other: Bundle) -> bool:
+        """Whether both are of the same checkpoint with the same evidence, in whatever form."""
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("name", "fingerprint", "cycle", "verdict", "scores", "final")
+        )
 
 
-def pack(best: Checkpoint, verdict: Verdict, scores: Scores, into: Path) -> Path:
-    """Copy the adapter of ``best`` and its tokenizer into ``into``, with ``bundle.json``.
+# --- packing ------------------------------------------------------------------------------
 
-    The bundle is whole or not there: it is built beside ``into`` and moved into place. One
-    that holds the same already, file by file, is left alone. The run is locked while this
-    goes on, so what else was being built beside ``into`` is of a run that was killed.
+
+@contextmanager
+def building(into: Path) -> Iterator[Path]:
+    """An empty folder beside ``into`` to build a bundle in. What is left in it at the end goes.
+
+    The run is locked meanwhile, so what else stands there was being built when it was killed.
     """
-    sources = _sources(best)
-    bundle = Bundle(
-        format=1,
-        label="target met" if verdict.outcome == "passed" else "target missed",
-        model=best.model,
-        fingerprint=best.fingerprint,
-        cycle=best.cycle,
-        verdict=verdict,
-        scores=scores,
-        files={name: sha256_of(path) for name, path in sources.items()},
-    )
     into.parent.mkdir(parents=True, exist_ok=True)
     for leftover in into.parent.glob(f"{_BUILDING}*"):
         shutil.rmtree(leftover)
-    if not _holds(into, bundle):
-        _build(bundle, sources, into)
-    return into
+    folder = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=into.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sources(best: Checkpoint) -> dict[str, Path]:
-    """The files to copy, by name: the adapter's, and the base model's that it answers with."""
-    base = Path(best.base)
-    if best.adapter is None:
-        return _files_of(base)
-    needed = {name: base / name for name in FROM_THE_BASE if (base / name).is_file()}
-    return dict(sorted((needed | _files_of(Path(best.adapter))).items()))
+def add_files(sources: Mapping[str, Path], folder: Path) -> None:
+    """Copy ``sources`` into ``folder`` under their names."""
+    for name, source in sources.items():
+        shutil.copyfile(source, folder / name)
 
 
-def _files_of(folder: Path) -> dict[str, Path]:
+def tokenizer_files(base: Path) -> dict[str, Path]:
+    """The files of ``base`` that turn a prompt into tokens and an answer into text."""
+    return {name: base / name for name in TOKENIZER_FILES if (base / name).is_file()}
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """The files that lie in ``folder``, by name."""
     return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def _holds(folder: Path, bundle: Bundle) -> bool:
-    """Whether ``folder`` is this bundle, with every file as it was packed."""
+def seal(folder: Path, bundle: Bundle, card: str, into: Path) -> Bundle:
+    """Finish the bundle in ``folder`` and move it to ``into``, in the place of an older one."""
+    (folder / CARD).write_text(card, encoding="utf-8")
+    digests = {}
+    for name, path in files_of(folder).items():
+        path.chmod(0o644)
+        sync_file(path)
+        digests[name] = sha256_of(path)
+    sealed = replace(bundle, files=digests)
+    write_record(folder / MANIFEST, sealed)  # makes all the names durable, too
+    folder.chmod(0o755)
+    _move(folder, into)
+    return sealed
+
+
+def _move(folder: Path, into: Path) -> None:
+    if into.exists():
+        replaced = Path(tempfile.mkdtemp(prefix=_REPLACED, dir=into.parent))
+        into.replace(replaced)
+        folder.replace(into)
+        sync_folder(into.parent)
+        shutil.rmtree(replaced)
+    else:
+        folder.replace(into)
+        sync_folder(into.parent)
+
+
+# --- opening ------------------------------------------------------------------------------
+
+
+def open_bundle(folder: Path, *, check_files: bool = True) -> Bundle:
+    """Read ``bundle.json`` and check that ``folder`` is what it says.
+
+    Args:
+        check_files: hash every file, which reads all the weights once. Without it only the
+            names are checked.
+
+    Raises:
+        BundleError: it is no bundle, of another version, damaged, or has a pickle in it.
+    """
+    _refuse_pickles(folder)
+    bundle = _read(folder)
+    _check_names(folder, bundle)
+    if check_files:
+        _check_digests(folder, bundle)
+    return bundle
+
+
+def holds(folder: Path, wanted: Bundle) -> bool:
+    """Whether ``folder`` has a whole bundle of the same model, in whatever form."""
     try:
-        same = read_record(folder / MANIFEST, Bundle) == bundle
-    except RunError:  # missing, or damaged: it is packed again
+        return open_bundle(folder).same_model(wanted)
+    except BundleError:  # missing, damaged or old: it is packed again
         return False
-    return same and all(
-        (folder / name).is_file() and sha256_of(folder / name) == digest
-        for name, digest in bundle.files.items()
-    )
 
 
-def _build(bundle: Bundle, sources: Mapping[str, Path], into: Path) -> None:
-    building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=into.parent))
+@dataclass(frozen=True, slots=True)
+class _Version:
+    format: int
+
+
+def _read(folder: Path) -> Bundle:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(
+            f"{folder} is not a bundle: it has no {MANIFEST}.",
+            hint="Name a bundle's folder, as in runs/NAME/bundle; `llamaduo deploy` packs one.",
+        )
     try:
-        for name, source in sources.items():
-            shutil.copyfile(source, building / name)
-            (building / name).chmod(0o644)
-            sync_file(building / name)
-        write_record(building / MANIFEST, bundle)  # makes all the names durable, too
-        building.chmod(0o755)
-        if into.exists():
-            shutil.rmtree(into)
-        building.replace(into)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    sync_folder(into.parent)
+        version = read_record(path, _Version).format
+        if version != FORMAT:
+            raise BundleError(
+                f"{path} is of bundle format {version}; this llamaduo reads format {FORMAT}.",
+                hint="Use the llamaduo that packed it, or pack it again with `llamaduo deploy`.",
+            )
+        return read_record(path, Bundle)
+    except RunError as error:
+        raise BundleError(error.message, hint=_AGAIN) from error
+
+
+_AGAIN = "Copy the bundle again, or pack it again with `llamaduo deploy`."
+
+
+def _refuse_pickles(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if path.suffix.lower() in PICKLES:
+            raise BundleError(
+                f"{path} may be a pickle, which can run code when it is loaded.",
+                hint="Nothing was loaded. Get the bundle from where it was packed;"
+                " llamaduo writes safetensors and GGUF only.",
+            )
+
+
+def _check_names(folder: Path, bundle: Bundle) -> None:
+    for name in bundle.files:
+        if Path(name).name != name:
+            raise BundleError(
+                f"{folder / MANIFEST} names {name!r}: not a file's name.", hint=_AGAIN
+            )
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder / name} is missing.", hint=_AGAIN)
+    known = {MANIFEST, *bundle.files}
+    for name in sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")):
+        if name not in known:
+            raise BundleError(
+                f"{folder / name} is not part of the bundle: {MANIFEST} does not know it.",
+                hint="Move it away; what lies in a bundle's folder could be loaded with it.",
+            )
+
+
+def _check_digests(folder: Path, bundle: Bundle) -> None:
+    for name, digest in bundle.files.items():
+        if sha256_of(folder / name) != digest:
+            raise BundleError(f"{folder / name} was changed since it was packed.", hint=_AGAIN)

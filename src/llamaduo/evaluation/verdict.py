@@ -20,6 +20,9 @@ MAX_SET_ASIDE_PERCENT = 2
 """How many of all test prompts may be set aside as too long in a run that passes. They are in no
 score, so a target that was met without many of them was met on an easier test."""
 
+FINAL_NOT_JUDGED = "The budget ended before the final split was judged (limits.budget_usd)."
+"""What the reason of a verdict ends with where that is so."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Aim:

@@ -7,7 +7,15 @@ from pathlib import Path
 from llamaduo.errors import ModelError
 from llamaduo.tasks.quiet import quiet
 
-ALLOWED = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+ALLOWED = (
+    "*.safetensors",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "merges.txt",
+    "vocab.txt",
+    "README.md",  # says under which licence it is
+)
 
 
 def download(name: str, revision: str | None) -> Path:
@@ -57,3 +65,8 @@ def download(name: str, revision: str | None) -> Path:
             hint=f"On a machine with network run: hf download {name}"
             " --local-dir FOLDER; copy FOLDER here and give it as local.model.",
         ) from error
+
+
+def revision_of(folder: Path) -> str | None:
+    """The commit that the Hub's cache keeps in ``folder``; None for a folder from elsewhere."""
+    return folder.name if folder.parent.name == "snapshots" else None

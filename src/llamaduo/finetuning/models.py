@@ -10,7 +10,7 @@ from pathlib import Path
 from llamaduo.errors import ExtraMissing, ModelError
 from llamaduo.finetuning.fingerprint import fingerprint_of
 from llamaduo.finetuning.gguf_wheel import EMBEDDED_MODEL, HUB_NAME, INSTALL, find_gguf, unpack
-from llamaduo.finetuning.hub import download
+from llamaduo.finetuning.hub import download, revision_of
 from llamaduo.finetuning.model_folder import check_model_folder, read_tokenizer
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.records import Checkpoint, Pair
@@ -43,6 +43,7 @@ def obtain(settings: LocalSettings, cache: Path, root: Path | None = None) -> Ch
         base=str(folder),
         window=window,
         fingerprint=fingerprint_of(folder),
+        revision=revision_of(folder),
     )
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, DynamicCache
+from transformers import AutoTokenizer
 
 from llamaduo.errors import StageFailed
 from llamaduo.inference.loading import load_model
 from llamaduo.inference.protocol import Answer, Prompt
 from llamaduo.inference.sampling import choose
+from llamaduo.inference.stepping import Stepper, end_tokens
 from llamaduo.records import Checkpoint, Message
-from llamaduo.tasks.chat import encode_pair, encode_prompt
+from llamaduo.tasks.chat import encode_prompt
 
 
 class TransformersEngine:
@@ -27,8 +27,9 @@ class TransformersEngine:
     answers of each, which differ only in what is drawn. Answers that end leave the batch.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, as_trained: bool = False) -> None:
         self._checkpoint = checkpoint
+        self._as_trained = as_trained
         self._tokenizer: Any = AutoTokenizer.from_pretrained(
             checkpoint.base, local_files_only=True, trust_remote_code=False
         )
@@ -59,24 +60,22 @@ class TransformersEngine:
         return tuple(tuple(answers[i : i + repeats]) for i in range(0, len(answers), repeats))
 
     def close(self) -> None:
-        for held in ("_model", "_ends"):
+        for held in ("_model", "_stepper", "_ends"):
             self.__dict__.pop(held, None)
         gc.collect()  # the parts of a model refer to each other
 
     @cached_property
     def _model(self) -> Any:
-        return load_model(self._checkpoint)
+        return load_model(self._checkpoint, as_trained=self._as_trained)
+
+    @cached_property
+    def _stepper(self) -> Stepper:
+        return Stepper(self._model)
 
     @cached_property
     def _ends(self) -> Tensor:
-        """The tokens that end an answer: the model's own, and what its template ends turns with."""
-        configured = self._model.generation_config.eos_token_id
-        ends = set(configured if isinstance(configured, list) else [configured])
-        ends.add(self._tokenizer.eos_token_id)
-        turn = encode_pair(self._tokenizer, [Message("user", "a")], "b").response
-        special = {i for i, t in self._tokenizer.added_tokens_decoder.items() if t.special}
-        ends.add(next((token for token in turn if token in special), None))
-        return torch.tensor(sorted(ends - {None}), device=self._model.device)
+        ends = end_tokens(self._model, self._tokenizer)
+        return torch.tensor(ends, device=self._model.device)
 
     def _generate(
         self, prompts: Sequence[Prompt], temperature: float, top_p: float
@@ -90,7 +89,7 @@ class TransformersEngine:
         )
         produced: list[list[int]] = [[] for _ in range(len(prompts) * repeats)]
         rows = torch.arange(len(produced), device=self._model.device)  # those not yet ended
-        state = self._read(prompts, repeats)
+        state = self._stepper.read([prompt.tokens for prompt in prompts], [repeats] * len(prompts))
         for step in range(longest):
             tokens = choose(state.logits, draws[rows, step], temperature=temperature, top_p=top_p)
             for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
@@ -101,44 +100,8 @@ class TransformersEngine:
             if len(going) < len(rows):
                 rows, tokens = rows[going], tokens[going]
                 state.keep(going)
-            self._advance(state, tokens)
+            self._stepper.advance(state, tokens)
         return produced
-
-    def _read(self, prompts: Sequence[Prompt], repeats: int) -> _State:
-        """Run the prompts, padded on the left, and spread the result over their answers."""
-        width = max(len(prompt.tokens) for prompt in prompts)
-        tokens = torch.zeros(len(prompts), width, dtype=torch.long)  # any id does: masked
-        mask = torch.zeros_like(tokens)
-        for row, prompt in enumerate(prompts):
-            tokens[row, width - len(prompt.tokens) :] = torch.tensor(prompt.tokens)
-            mask[row, width - len(prompt.tokens) :] = 1
-        tokens, mask = tokens.to(self._model.device), mask.to(self._model.device)
-        cache = DynamicCache(config=self._model.config)
-        logits = self._forward(tokens, mask, (mask.cumsum(dim=-1) - 1).clamp(min=0), cache)
-        cache.batch_repeat_interleave(repeats)
-        return _State(
-            logits.repeat_interleave(repeats, dim=0), mask.repeat_interleave(repeats, dim=0), cache
-        )
-
-    def _advance(self, state: _State, tokens: Tensor) -> None:
-        """Append one token to every row."""
-        position = state.mask.sum(dim=-1, keepdim=True)
-        state.mask = torch.cat([state.mask, torch.ones_like(position)], dim=-1)
-        state.logits = self._forward(tokens[:, None], state.mask, position, state.cache)
-
-    def _forward(
-        self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache
-    ) -> Tensor:
-        """The logits after the last token of each row: rows × vocabulary."""
-        output = self._model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return output.logits[:, -1]  # type: ignore[no-any-return]
 
     def _answer(self, tokens: list[int]) -> Answer:
         ended = bool(tokens) and tokens[-1] in self._ends.tolist()
@@ -148,17 +111,3 @@ class TransformersEngine:
             clean_up_tokenization_spaces=False,
         )
         return Answer(text, len(tokens), "stop" if ended else "length")
-
-
-@dataclass(slots=True)
-class _State:
-    """Where a batch stands: one row for each answer that has not ended."""
-
-    logits: Tensor  # rows × vocabulary, for the next token
-    mask: Tensor  # rows × tokens so far, 0 where padded
-    cache: DynamicCache
-
-    def keep(self, rows: Tensor) -> None:
-        """Let the other rows go."""
-        self.mask = self.mask[rows]
-        self.cache.batch_select_indices(rows)

@@ -36,9 +36,12 @@ def infer(
     max_new_tokens: int,
     into: Path,
     stage: str = "infer",
+    as_trained: bool = False,
     notify: Notify = silent,
 ) -> tuple[tuple[Response, ...], InferenceFigures]:
     """Answer every prompt ``settings.responses_per_prompt`` times.
+
+    ``as_trained``: with the adapter beside the weights, not merged into them.
 
     Each finished batch is appended durably to ``into``. When ``into`` holds batches of a run
     that was cut off, they are kept and the rest gives the text that an undisturbed run gives.
@@ -54,7 +57,9 @@ def infer(
     """
     from llamaduo.inference.engine import TransformersEngine
 
-    with closing(TransformersEngine(checkpoint)) as engine:  # fine-tuning needs the memory
+    with closing(
+        TransformersEngine(checkpoint, as_trained=as_trained)
+    ) as engine:  # fine-tuning needs the memory
         prompts = [Encoded(pair.id, engine.encode(pair.messages)) for pair in pairs]
         fitting = _that_fit(prompts, max_new_tokens, checkpoint.window)
         batches = plan_batches(fitting, settings.batch_size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,12 @@ from llamaduo.records import Checkpoint
 from llamaduo.tasks.quiet import quiet
 
 
-def load_model(checkpoint: Checkpoint) -> Any:
+def load_model(checkpoint: Checkpoint, *, as_trained: bool = False) -> Any:
     """The model of ``checkpoint``, ready to generate.
 
     32-bit on CPU, where bfloat16 is slower, and bfloat16 on a GPU. The adapter is merged into
     the weights in 32 bits: its products cost time at every token, and small updates would be
-    rounded away in 16.
+    rounded away in 16. ``as_trained`` leaves it beside them, as it was while it was trained.
 
     Raises:
         ModelError: the base model or the adapter is not there.
@@ -35,9 +37,30 @@ def load_model(checkpoint: Checkpoint) -> Any:
             trust_remote_code=False,
         )
         if checkpoint.adapter is not None:
-            model = PeftModel.from_pretrained(model, checkpoint.adapter).merge_and_unload()
+            model = PeftModel.from_pretrained(model, checkpoint.adapter)
+            if not as_trained:
+                model = model.merge_and_unload()
     if torch.cuda.is_available():
         model = model.to("cuda", torch.bfloat16)
+    return model.eval()
+
+
+def load_adapters(base: Checkpoint, adapters: Mapping[str, Path]) -> Any:
+    """The base model of ``base`` with ``adapters`` beside its weights, by name, none merged.
+
+    ``model.set_adapter(name, inference_mode=True)`` chooses the one that is in effect.
+
+    Raises:
+        ModelError: the base model or an adapter is not there.
+    """
+    for folder in adapters.values():
+        _require(replace(base, adapter=str(folder)))
+    model: Any = load_model(replace(base, adapter=None))
+    with quiet(logging):
+        (first, folder), *others = adapters.items()
+        model = PeftModel.from_pretrained(model, folder, adapter_name=first)
+        for name, other in others:
+            model.load_adapter(other, adapter_name=name)
     return model.eval()
 
 

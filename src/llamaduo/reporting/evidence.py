@@ -20,16 +20,20 @@ from llamaduo.records import (
     Judgement,
     Lengths,
     Pair,
+    Parity,
     ReferenceSource,
     Response,
     Scores,
     SplitFigures,
     SynthesisFigures,
+    TokenStatistics,
     TrainingFigures,
     Unscored,
     Verdict,
 )
-from llamaduo.reporting.samples import Samples, extremes
+from llamaduo.reporting.panel import JudgementScore, PanelScore, panel_scores
+from llamaduo.reporting.samples import Samples, choose, samples_of
+from llamaduo.reporting.settings import CostSettings
 from llamaduo.reporting.setup import Setup, read_setup
 from llamaduo.service.ledger import SpendRow
 from llamaduo.storage.jsonl import read_record, read_records
@@ -48,18 +52,21 @@ BASE, FINAL = "Base model", "Final split"
 class Answers:
     """One set of responses (base, a cycle, final): how it was made and scored.
 
-    ``unscored`` counts the judgements that did not count, by reason.
+    ``unscored`` counts the judgements that did not count, by reason; ``panel`` has the panel's
+    score of every response that has one, by its id.
     """
 
     scores: Scores | None = None
     inference: InferenceFigures | None = None
     unscored: dict[str, int] = field(default_factory=dict)
+    panel: dict[str, PanelScore] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleEvidence:
-    """What one cycle left behind. ``synthesis`` and ``curation`` came after its verdict;
-    ``dropped`` counts what curation dropped, by (step, reason)."""
+    """What one cycle left behind. ``synthesis``, ``curation`` and ``tokens`` (of the pairs that
+    were kept) came after its verdict; ``dropped`` counts what curation dropped, by (step, reason).
+    """
 
     cycle: int
     answers: Answers
@@ -68,6 +75,7 @@ class CycleEvidence:
     synthesis: SynthesisFigures | None = None
     curation: CurationFigures | None = None
     dropped: dict[tuple[str, str], int] = field(default_factory=dict)
+    tokens: TokenStatistics | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ class Evidence:
     verdict: Verdict | None = None
     spend: tuple[SpendRow, ...] = ()
     samples: Samples | None = None
+    parity: Parity | None = None
 
     @property
     def rehearsed(self) -> bool:
@@ -132,8 +141,12 @@ class Evidence:
             yield AnsweredSet(FINAL, self.final)
 
 
-def gather(folder: Path, spend: tuple[SpendRow, ...] = ()) -> Evidence:
+def gather(
+    folder: Path, spend: tuple[SpendRow, ...] = (), *, cost: CostSettings | None = None
+) -> Evidence:
     """Read the run directory ``folder``; ``spend`` is the ledger's sum, which needs its owner.
+
+    ``cost`` replaces the section of that name in ``run.yaml``: what the user says now.
 
     Raises:
         RunError: ``folder`` is not a run, or one of its files is damaged.
@@ -143,7 +156,7 @@ def gather(folder: Path, spend: tuple[SpendRow, ...] = ()) -> Evidence:
     splits = {name: _all(coverage / f"{name}.jsonl", Pair) for name in SPLITS}
     evidence = Evidence(
         name=folder.resolve().name,
-        setup=setup,
+        setup=replace(setup, cost=cost) if cost else setup,
         imported=_one(coverage / "import.json", ImportFigures),
         split=_one(coverage / "split.json", SplitFigures),
         lengths=_one(coverage / "lengths.json", Lengths),
@@ -152,6 +165,7 @@ def gather(folder: Path, spend: tuple[SpendRow, ...] = ()) -> Evidence:
         cycles=tuple(_cycle(path) for path in _cycle_folders(folder)),
         verdict=_one(folder / "verdict.json", Verdict),
         spend=spend,
+        parity=_one(folder / "parity.json", Parity),
     )
     return _with_best(evidence, folder, splits["test"])
 
@@ -160,15 +174,23 @@ def _with_best(evidence: Evidence, folder: Path, test: tuple[Pair, ...]) -> Evid
     """Add what belongs to the best cycle: its samples, and its scores on the final split."""
     if evidence.best is None:
         return evidence
-    cycle = evidence.best.cycle
-    path = folder / "cycles" / f"{cycle:03d}"
-    samples = extremes(
-        cycle,
-        _all(path / "responses.jsonl", Response),
-        _all(path / "judgements.jsonl", Judgement),
-        {pair.id: pair for pair in test},
-    )
+    path = folder / "cycles" / f"{evidence.best.cycle:03d}"
+    samples = _samples(evidence.best, path, test)
     return replace(evidence, samples=samples, final=_answers(folder / "final" / path.name))
+
+
+def _samples(best: CycleEvidence, path: Path, test: tuple[Pair, ...]) -> Samples:
+    """The samples of one cycle. Only they need judgements with their reasons."""
+    choices = choose(_all(path / "responses.jsonl", Response), best.answers.panel)
+    wanted = {choice.response.id for choice in choices}
+    pairs = {pair.id: pair for pair in test}
+    return samples_of(best.cycle, choices, _judgements(path / "judgements.jsonl", wanted), pairs)
+
+
+def _judgements(path: Path, of_responses: set[str]) -> tuple[Judgement, ...]:
+    if not of_responses:
+        return ()
+    return tuple(one for one in _all(path, Judgement) if one.response_id in of_responses)
 
 
 def _cycle_folders(folder: Path) -> list[Path]:
@@ -185,6 +207,7 @@ def _cycle(path: Path) -> CycleEvidence:
         synthesis=_one(path / "synthesis.json", SynthesisFigures),
         curation=_one(path / "curation.json", CurationFigures),
         dropped=dict(Counter((one.step, kind_of(one.reason)) for one in dropped)),
+        tokens=_one(path / "tokens.json", TokenStatistics),
     )
 
 
@@ -194,6 +217,7 @@ def _answers(path: Path) -> Answers:
         scores=_one(path / "scores.json", Scores),
         inference=_one(path / "inference.json", InferenceFigures),
         unscored=dict(Counter(kind_of(one.reason) for one in unscored).most_common()),
+        panel=panel_scores(_all(path / "judgements.jsonl", JudgementScore)),
     )
 
 

@@ -13,7 +13,9 @@ UNKNOWN = "—"
 _CONTROL = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"}
 _CONTROL[0x7F] = 0x2421
 _DIRECTION = {code: f"⟨U+{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-_INVISIBLE = _CONTROL | _DIRECTION
+_C1 = {code: f"⟨U+{code:04X}⟩" for code in range(0x80, 0xA0)}
+"""Controls too: U+009B begins an escape sequence in some terminals."""
+_INVISIBLE = _CONTROL | _C1 | _DIRECTION
 
 
 def decimal(value: float | None) -> str:
@@ -43,6 +45,27 @@ def usd(value: float) -> str:
     if value == 0:
         return "$0"
     return f"${value:,.4f}" if abs(value) < 1 else f"${value:,.2f}"
+
+
+def price(value: float) -> str:
+    """A price per million tokens, without its sign: ``5``, ``2.50``, ``0.075``."""
+    if value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if round(value, 2) == value else f"{value:,.4f}".rstrip("0")
+
+
+def dollars(value: float) -> str:
+    """Dollars in round figures, without cents from 100 on: ``$3,399``, ``$30``, ``−$12.50``."""
+    sign, size = "−" if value < 0 else "", abs(value)
+    return sign + (f"${size:,.0f}" if size >= 99.995 or size == int(size) else usd(size))
+
+
+def points(value: float | None) -> str:
+    """A difference of scores, with its sign: ``+0.3``, ``−1.2``, ``0.0``."""
+    if value is None:
+        return UNKNOWN
+    sign = "" if not round(value, 1) else "+" if value > 0 else "−"
+    return f"{sign}{abs(value):,.1f}"
 
 
 def seconds(value: float | None) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from llamaduo.records import METRICS, Metric, Scores, Verdict
 from llamaduo.reporting.evidence import Evidence
-from llamaduo.reporting.formatting import count, decimal, plural, usd
+from llamaduo.reporting.formatting import count, decimal, dollars, plural, usd
+from llamaduo.reporting.migration_cost import own_case
 
 REHEARSAL = (
     "REHEARSAL: the service LLM in this run was a program; scores are meaningless except for the"
@@ -56,7 +57,7 @@ def headline(evidence: Evidence) -> Headline:
         title=title,
         reason=_reason(evidence, verdict),
         shortfalls=verdict.shortfalls if verdict and outcome != "passed" else (),
-        facts=(*_score_facts(evidence), *_size_facts(evidence)),
+        facts=(*_score_facts(evidence), *_size_facts(evidence), *_saving_facts(evidence)),
     )
 
 
@@ -101,3 +102,13 @@ def _size_facts(evidence: Evidence) -> Iterator[Fact]:
         known = evidence.rehearsed or all(row.priced for row in evidence.spend)
         note = "the service LLM was a program" if evidence.rehearsed else ""
         yield Fact(f"Cost of {plural(calls, 'call')}", total if known else f"≥ {total}", note)
+
+
+def _saving_facts(evidence: Evidence) -> Iterator[Fact]:
+    """When it pays, where the user has said how much traffic there is."""
+    own = own_case(evidence)
+    if own and own.comparison:
+        reached = own.comparison.break_even
+        when = "never" if reached is None else f"{decimal(reached)} months"
+        saved = f"{dollars(own.comparison.saved_monthly)} a month"
+        yield Fact("Break-even", when, f"saves {saved}" if reached is not None else "")

@@ -7,19 +7,19 @@ nothing remote.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from llamaduo.errors import ExtraMissing
 from llamaduo.records import Event, Notify, silent
 from llamaduo.reporting import formatting, tables
 from llamaduo.reporting.evidence import Evidence
-from llamaduo.reporting.figures import scores_figure
+from llamaduo.reporting.figures import png
+from llamaduo.reporting.figures.drawings import Drawings, Figure, draw
 from llamaduo.reporting.headline import REHEARSAL, headline
 from llamaduo.reporting.method import caveats, method_facts
+from llamaduo.reporting.migration_cost import own_case
 from llamaduo.reporting.tables import Column
 from llamaduo.storage.atomic import write_atomic
 
@@ -29,56 +29,64 @@ if TYPE_CHECKING:
 MAX_SHOWN = 6000
 """Characters of one prompt, reference, response or reason that a report prints."""
 
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """The drawing, or what to do to get it. Both are empty while nothing was scored."""
-
-    svg: str = ""
-    missing: str = ""
+ADD_COST = """\
+cost:
+  input_tokens_per_month: …    # what the application sends to the service LLM
+  output_tokens_per_month: …   # what it answers
+  hardware_usd: …              # bought once
+  power_usd_per_month: …       # power or rent of one server"""
+"""What is missing from llamaduo.yaml where no traffic was stated; we never guess it."""
 
 
 def write_report(evidence: Evidence, into: Path, *, notify: Notify = silent) -> Path:
-    """Write ``report.html``, ``report.md`` and the figure into ``into``; the HTML's path.
+    """Write ``report.html``, ``report.md`` and the figures, each as SVG and PNG, into ``into``;
+    the path of the HTML.
 
-    Without the extra ``report`` the figure is left out: the reports say so, and so does the
+    Without the extra ``report`` the figures are left out: the reports say so, and so does the
     event that ``notify`` gets.
     """
-    figure = _figure(evidence)
-    files = {name: _render(f"{name}.j2", evidence, figure) for name in ("report.md", "report.html")}
-    if figure.svg:
-        files = {"scores.svg": figure.svg, **files}
-    for done, (name, text) in enumerate(files.items(), start=1):
-        write_atomic(into / name, text)
-        notify(Event("report", done, len(files), "files", figure.missing))
+    drawings = draw(evidence)
+    files: dict[str, str | bytes] = {}
+    for figure in drawings.figures.values():
+        files |= {f"{figure.name}.svg": figure.svg, f"{figure.name}.png": png(figure.svg)}
+    for name in ("report.md", "report.html"):
+        files[name] = _render(f"{name}.j2", evidence, drawings)
+    for done, (name, content) in enumerate(files.items(), start=1):
+        write_atomic(into / name, content)
+        notify(Event("report", done, len(files), "files", drawings.missing))
     return into / "report.html"
 
 
-def _figure(evidence: Evidence) -> Figure:
-    try:
-        return Figure(svg=scores_figure(evidence) or "")
-    except ExtraMissing as error:
-        return Figure(missing=f"{error.message} {error.hint}")
+def _render(template: str, evidence: Evidence, drawings: Drawings) -> str:
+    return _environment().get_template(template).render(_content(evidence, drawings))
 
 
-def _render(template: str, evidence: Evidence, figure: Figure) -> str:
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            evidence=evidence,
-            figure=figure,
-            headline=headline(evidence),
-            rehearsal=REHEARSAL if evidence.rehearsed else "",
-            scores=tables.scores_by_cycle(evidence),
-            counts=tables.stage_counts(evidence),
-            drops=tables.drops_by_reason(evidence),
-            spend=tables.spend(evidence),
-            timings=tables.timings(evidence),
-            facts=method_facts(evidence),
-            caveats=caveats(evidence),
-        )
-    )
+def _content(evidence: Evidence, drawings: Drawings) -> dict[str, Any]:
+    """Everything that the templates show, by the names they know it by."""
+    own = own_case(evidence)
+    return {
+        "evidence": evidence,
+        "figures": drawings.figures,
+        "missing": drawings.missing,
+        "headline": headline(evidence),
+        "rehearsal": REHEARSAL if evidence.rehearsed else "",
+        "scores": tables.scores_by_cycle(evidence),
+        "funnel": tables.funnel_table(evidence),
+        "counts": tables.stage_counts(evidence),
+        "drops": tables.drops_by_reason(evidence),
+        "tokens": tables.token_statistics(evidence),
+        "spend": tables.spend(evidence),
+        "timings": tables.timings(evidence),
+        "parity": tables.parity_table(evidence.parity),
+        "own": own,
+        "own_costs": tables.own_costs(own) if own else (),
+        "break_even": tables.break_even(own.comparison) if own and own.comparison else "",
+        "add_cost": ADD_COST,
+        "paper_case": tables.paper_case(),
+        "paper_errata": tables.paper_errata(),
+        "facts": method_facts(evidence),
+        "caveats": caveats(evidence),
+    }
 
 
 @cache
@@ -119,12 +127,13 @@ def _runs(columns: tuple[Column, ...]) -> list[list[Column]]:
     return [list(run) for _, run in groupby(columns, key=lambda column: column.group)]
 
 
-def _embedded(svg: str) -> str:
+def _embedded(figure: Figure) -> str:
     """An SVG as a part of an HTML page, where the names of its namespaces go without saying."""
     from markupsafe import Markup
 
+    svg = figure.svg
     for namespace in ("2000/svg", "1999/xlink"):
         for prefix in ("xmlns", "xmlns:xlink"):
             svg = svg.replace(f' {prefix}="http://www.w3.org/{namespace}"', "")
-    svg = svg.replace("<svg ", '<svg role="img" aria-label="Scores by cycle" ', 1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{figure.title}" ', 1)
     return Markup(svg)  # noqa: S704  drawn by us; its text is escaped by the drawing library

@@ -1,89 +1,130 @@
-"""The worst and the best responses of one cycle, with everything needed to agree or disagree."""
+"""Responses of one cycle over the whole range of its scores, with everything needed to agree or
+disagree (the paper's Figures 9–17)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
-from llamaduo.records import METRICS, Judgement, Message, Metric, Pair, Response
+from llamaduo.records import Judgement, Message, Pair, Response
+from llamaduo.reporting.panel import JudgeScore, PanelScore, judge_scores
 
-SHOWN = 3
-"""How many worst and how many best responses are shown."""
+EXTREMES = 3
+"""How many of the worst and how many of the best responses are shown."""
+BETWEEN = {"Low": 0.25, "Middle": 0.5, "High": 0.75}
+"""Where between the worst and the best score the others are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A response that is worth showing, and its place among all: "Worst", "Low" … "Best"."""
+
+    place: str
+    response: Response
+    scores: PanelScore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One response with its prompt, its reference and every judgement of it.
+    """One response with its prompt, its reference and what the judges made of it.
 
-    ``scores`` are the panel's, 0–100: the mean over judges of each judge's mean.
+    ``quoted`` has the judgements whose reasons are printed: each judge's lowest and highest.
     """
 
+    place: str
     prompt: tuple[Message, ...]
     reference: str
     response: Response
-    judgements: tuple[Judgement, ...]
-    scores: dict[Metric, float]
-
-    @property
-    def rank(self) -> tuple[float, str]:
-        """By the mean of both metrics; the id makes the order of equals stable."""
-        return fmean(self.scores.values()), self.response.id
+    scores: PanelScore
+    judges: tuple[JudgeScore, ...]
+    quoted: tuple[Judgement, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The extremes of one cycle: worst first, and best first."""
+    """Samples of one cycle, the worst first."""
 
     cycle: int
-    worst: tuple[Sample, ...]
-    best: tuple[Sample, ...]
+    shown: tuple[Sample, ...]
 
 
-def panel_scores(judgements: Sequence[Judgement]) -> dict[Metric, float]:
-    """The panel's score of one response (Eq. 5 per judge, then the mean over judges)."""
-    by_judge: dict[str, list[Judgement]] = defaultdict(list)
-    for judgement in judgements:
-        by_judge[judgement.judge].append(judgement)
-    return {metric: fmean(_means(by_judge.values(), metric)) for metric in METRICS}
-
-
-def _means(groups: Iterable[Sequence[Judgement]], metric: Metric) -> list[float]:
-    return [fmean(getattr(judgement, metric) for judgement in group) for group in groups]
-
-
-def extremes(
-    cycle: int,
-    responses: Iterable[Response],
-    judgements: Iterable[Judgement],
-    pairs: Mapping[str, Pair],
-    shown: int = SHOWN,
-) -> Samples:
-    """The ``shown`` worst and best scored responses, none in both.
+def choose(responses: Iterable[Response], scores: Mapping[str, PanelScore]) -> tuple[Choice, ...]:
+    """The worst and the best scored responses, and some between them, the worst first.
 
     K identical answers to one prompt count once, or they would fill the page.
     """
+    distinct: dict[tuple[str, str], Response] = {}
+    for response in responses:
+        if response.id in scores:
+            distinct.setdefault((response.pair_id, response.text), response)
+    ranked = sorted(distinct.values(), key=lambda one: (scores[one.id].middle, one.id))
+    middle, best = _parted(ranked)
+    places = [("Worst", one) for one in ranked[:EXTREMES]]
+    places += _between(middle, scores, ranked)
+    places += [("Best", one) for one in best]
+    return tuple(Choice(place, one, scores[one.id]) for place, one in places)
+
+
+def _parted(ranked: Sequence[Response]) -> tuple[Sequence[Response], Sequence[Response]]:
+    """What lies between the extremes, and the best: none of which is among the worst."""
+    rest = ranked[EXTREMES:]
+    cut = max(0, len(rest) - EXTREMES)
+    return rest[:cut], rest[cut:]
+
+
+def _between(
+    middle: Sequence[Response], scores: Mapping[str, PanelScore], ranked: Sequence[Response]
+) -> list[tuple[str, Response]]:
+    """Those whose scores are nearest to a quarter, half and three quarters of the range."""
+    if not middle:
+        return []
+    low, high = scores[ranked[0].id].middle, scores[ranked[-1].id].middle
+    left, found = list(middle), []
+    for place, share in BETWEEN.items():
+        if left:
+            aim = low + share * (high - low)
+            nearest = min(left, key=lambda one: abs(scores[one.id].middle - aim))
+            left.remove(nearest)
+            found.append((place, nearest))
+    return sorted(found, key=lambda one: scores[one[1].id].middle)
+
+
+def samples_of(
+    cycle: int,
+    choices: Sequence[Choice],
+    judgements: Iterable[Judgement],
+    pairs: Mapping[str, Pair],
+) -> Samples:
+    """The chosen responses with their judgements; one whose pair is gone is left out."""
     by_response: dict[str, list[Judgement]] = defaultdict(list)
     for judgement in judgements:
         by_response[judgement.response_id].append(judgement)
-    distinct: dict[tuple[str, str], Sample] = {}
-    for response in responses:
-        seen = (response.pair_id, response.text) in distinct
-        if not seen and response.id in by_response and response.pair_id in pairs:
-            sample = _sample(response, by_response[response.id], pairs[response.pair_id])
-            distinct[response.pair_id, response.text] = sample
-    ranked = sorted(distinct.values(), key=lambda sample: sample.rank)
-    worst = ranked[:shown]
-    best = ranked[shown:][::-1][:shown]
-    return Samples(cycle, tuple(worst), tuple(best))
+    shown = (
+        _sample(one, by_response[one.response.id], pairs[one.response.pair_id])
+        for one in choices
+        if one.response.pair_id in pairs
+    )
+    return Samples(cycle, tuple(shown))
 
 
-def _sample(response: Response, judgements: Sequence[Judgement], pair: Pair) -> Sample:
+def _sample(choice: Choice, judgements: Sequence[Judgement], pair: Pair) -> Sample:
+    judges = judge_scores(judgements)
+    quoted = [
+        j for judge in judges for j in _ends([o for o in judgements if o.judge == judge.judge])
+    ]
     return Sample(
+        place=choice.place,
         prompt=pair.messages,
         reference=pair.response,
-        response=response,
-        judgements=tuple(judgements),
-        scores=panel_scores(judgements),
+        response=choice.response,
+        scores=choice.scores,
+        judges=judges,
+        quoted=tuple(quoted),
     )
+
+
+def _ends(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """The lowest and the highest of one judge's judgements; one where there is only one."""
+    ordered = sorted(judgements, key=lambda one: (one.similarity + one.precision, one.index))
+    return ordered if len(ordered) < 2 else [ordered[0], ordered[-1]]

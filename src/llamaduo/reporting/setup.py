@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from llamaduo.errors import RunError
 from llamaduo.records import Metric
+from llamaduo.reporting.settings import CostSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,28 @@ class TaskFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceFacts:
+    """US dollars per million tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A service LLM, a judge or the local LLM, by name."""
+    """A service LLM, a judge or the local LLM. ``price`` only where the user stated one."""
 
     model: str = ""
     revision: str | None = None
+    base_url: str | None = None
+    price: PriceFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandInFacts(ModelFacts):
+    """The real model behind a rehearsed one, which the ledger calls ``name``."""
+
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +88,28 @@ class LimitFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SynthesisFacts:
+    """How many pairs were asked for: ``pairs`` after cycle 0, then ``growth`` times as many."""
+
+    pairs: int | None = None
+    growth: float = 1.0
+
+    def asked(self, cycle: int) -> int | None:
+        """Pairs asked for after ``cycle``; None when the run does not say."""
+        return None if self.pairs is None else round(self.pairs * self.growth**cycle)
+
+
+@dataclass(frozen=True, slots=True)
 class OriginFacts:
-    """The ``llamaduo`` key: who wrote the run, and whether the service LLM was a program."""
+    """The ``llamaduo`` key: who wrote the run, and whether the service LLM was a program.
+
+    ``stands_in_for`` has the real models of a rehearsal.
+    """
 
     version: str = ""
     format: int | str | None = None
     rehearsed: bool = False
+    stands_in_for: tuple[StandInFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +123,8 @@ class Setup:
     inference: InferenceFacts = InferenceFacts()
     target: dict[Metric, TargetFacts] = field(default_factory=dict)
     limits: LimitFacts = LimitFacts()
+    synthesis: SynthesisFacts = SynthesisFacts()
+    cost: CostSettings | None = None
     llamaduo: OriginFacts = OriginFacts()
 
     def target_of(self, metric: Metric) -> TargetFacts:
@@ -98,6 +134,20 @@ class Setup:
     def judges(self) -> tuple[str, ...]:
         """The judges' models; the service LLM's own if none was named."""
         return tuple(judge.model for judge in self.judging.judges) or (self.service.model,)
+
+    def real(self, model: str) -> ModelFacts | None:
+        """The service LLM that the ledger and run.yaml call ``model``, or the real one that it
+        stood in for; None when the run does not say what it was."""
+        known: tuple[ModelFacts, ...] = (self.service, *self.judging.judges)
+        if not self.llamaduo.rehearsed:
+            return next((one for one in known if one.model == model), None)
+        return next((one for one in self.llamaduo.stands_in_for if one.name == model), None)
+
+    @property
+    def real_service(self) -> str:
+        """The name of the service LLM that the run is about, rehearsed or not."""
+        real = self.real(self.service.model)
+        return real.model if real else self.service.model
 
 
 def read_setup(path: Path) -> Setup:

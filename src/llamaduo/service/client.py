@@ -146,11 +146,9 @@ class _Client:
 
     def _order(self, question: Question) -> _Order:
         """``question`` with a limit on its reply: nothing is asked that may cost any amount."""
-        most = question.max_tokens
-        if most is None:
-            most = self._settings.max_output_tokens
-        question = replace(question, max_tokens=most)
+        question = requests.bounded(question, self._settings.max_output_tokens)
         request = requests.canonical_request(self.name, question)
+        most = question.max_tokens or 0
         usd = pricing.usd(self._settings, requests.most_input_tokens(request), most)
         return _Order(question, request, requests.request_key(request), usd)
 

@@ -64,7 +64,7 @@ _SETTLE = """
 _FIND = """
     SELECT attempt, held_usd, status, content_type, reply, snapshot IS NOT NULL
     FROM attempts WHERE key = ? AND state = 'answered'"""
-_SPEND = """
+SPEND = """
     SELECT stage, model, SUM(state = 'answered'), SUM(state = 'sent'), SUM(state = 'failed'),
     COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(usd), 0.0),
     SUM(state = 'answered' AND snapshot IS NOT NULL AND usd IS NULL) = 0
@@ -163,7 +163,7 @@ class Ledger:
 
     def spend(self) -> tuple[SpendRow, ...]:
         """What was spent, by stage and model, in the order in which they first called."""
-        return _spend_rows(self._rows(_SPEND))
+        return spend_rows(self._rows(SPEND))
 
     def spent_usd(self) -> float:
         """The price of all answers, in US dollars."""
@@ -264,10 +264,10 @@ def read_spend(path: Path) -> tuple[SpendRow, ...]:
     Raises:
         RunError: the file is not a ledger.
     """
-    return _spend_rows(read_rows(path, _SPEND)) if path.is_file() else ()
+    return spend_rows(read_rows(path, SPEND)) if path.is_file() else ()
 
 
-def _spend_rows(rows: Iterable[Row]) -> tuple[SpendRow, ...]:
+def spend_rows(rows: Iterable[Row]) -> tuple[SpendRow, ...]:
     return tuple(replace(SpendRow(*row), priced=bool(row[-1])) for row in rows)
 
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from llamaduo.records import Question
+
+
+def bounded(question: Question, most_tokens: int) -> Question:
+    """``question`` with a limit on its reply: its own, or else ``most_tokens``."""
+    return (
+        question if question.max_tokens is not None else replace(question, max_tokens=most_tokens)
+    )
 
 
 def canonical_request(model: str, question: Question) -> str:

@@ -11,6 +11,7 @@ from llamaduo.service.settings import ServiceSettings
 
 MOST_UNREADABLE = 5
 """Replies that are paid for and cannot be read: how often one question is bought in one life."""
+UNREADABLE_REASON = f"{MOST_UNREADABLE} replies that are not replies"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +42,9 @@ def refused(settings: ServiceSettings, key: str, raw: RawReply) -> ServiceRefuse
 
 def unreadable(settings: ServiceSettings, key: str) -> QuestionRefused:
     """The error after :data:`MOST_UNREADABLE` replies, each of which may have been charged."""
-    reason = f"{MOST_UNREADABLE} replies that are not replies"
     return QuestionRefused(
-        f"{_place(settings)} answered one question with {reason}.",
-        reason=reason,
+        f"{_place(settings)} answered one question with {UNREADABLE_REASON}.",
+        reason=UNREADABLE_REASON,
         call=key,
         hint="Their bodies are in the run's ledger. Check that base_url is that of the service's"
         " API.",

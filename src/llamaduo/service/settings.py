@@ -19,6 +19,19 @@ class Price(BaseModel):
     output: float = Field(ge=0)
 
 
+class TermsSettings(BaseModel):
+    """The terms of the provider, as the user accepted them: printed, never judged by us."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field(
+        min_length=1, description="Their address, and what they say about models made with replies."
+    )
+    allow_publishing: bool = Field(
+        False, description="Whether they let data and models made with the replies be public."
+    )
+
+
 class ServiceSettings(BaseModel):
     """The ``service`` section, and each entry of ``judging.judges``.
 
@@ -55,6 +68,17 @@ class ServiceSettings(BaseModel):
     deadline_seconds: float = Field(
         1800.0, gt=0, description="How long one call is retried before the run stops, resumable."
     )
+
+    terms: TermsSettings | None = Field(
+        None,
+        description="The provider's terms as you accepted them, for the model card and before"
+        " anything is published.",
+    )
+
+    @field_validator("terms", mode="before")
+    @classmethod
+    def _may_be_one_sentence(cls, terms: object) -> object:
+        return {"text": terms} if isinstance(terms, str) else terms
 
     @field_validator("api_key_env")
     @classmethod

@@ -51,6 +51,15 @@ def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> tupl
     return _ids(tokenizer, _render(tokenizer, messages))
 
 
+def render_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> str:
+    """What the template makes of ``messages``, to measure it before it is tokenized.
+
+    Raises:
+        ModelError: the chat template refuses these messages.
+    """
+    return _render(tokenizer, messages).replace(_SEAM, "")
+
+
 def encode_pair(
     tokenizer: ChatTokenizer, messages: Sequence[Message], response: str
 ) -> EncodedPair:
@@ -98,6 +107,12 @@ _SEAM = "\ufdd0"
 def _inert(tokenizer: ChatTokenizer, content: str) -> str:
     """``content`` with a seam inside every special token that it spells."""
     return _special_tokens(tokenizer).sub(lambda found: found[0][0] + _SEAM + found[0][1:], content)
+
+
+def spells_special_token(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> bool:
+    """Whether a message spells a special token, which other software may read as one."""
+    special = _special_tokens(tokenizer)
+    return any(special.search(message.content) for message in messages)
 
 
 @lru_cache(maxsize=4)

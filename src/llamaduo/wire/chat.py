@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 
 class TextPart(BaseModel):
@@ -43,6 +44,7 @@ class NamedSchema(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     name: str
+    definition: dict[str, Any] | None = Field(None, alias="schema")
 
 
 class ResponseFormat(BaseModel):
@@ -52,6 +54,14 @@ class ResponseFormat(BaseModel):
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None
+
+
+class StreamOptions(BaseModel):
+    """What a stream says beside the reply."""
+
+    model_config = ConfigDict(extra="allow")
+
+    include_usage: bool | None = None
 
 
 class ChatRequest(BaseModel):
@@ -64,9 +74,12 @@ class ChatRequest(BaseModel):
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    stop: str | list[str] | None = None
     seed: int | None = None
     n: int | None = Field(None, ge=1)
     stream: bool | None = None
+    stream_options: StreamOptions | None = None
     tools: list[Any] | None = None
     response_format: ResponseFormat | None = None
 
@@ -109,6 +122,25 @@ class ChatCompletion(BaseModel):
     usage: Usage
 
 
+class ChunkChoice(BaseModel):
+    """What one choice of a streamed completion grows by. ``delta`` has ``role`` or ``content``."""
+
+    index: int
+    delta: dict[str, str]
+    finish_reason: Literal["stop", "length"] | None = None
+
+
+class ChatChunk(BaseModel):
+    """One event of a streamed reply. ``usage`` is in the last one, if it was asked for."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None
+
+
 class ErrorDetail(BaseModel):
     """What went wrong; ``param`` names the field of the request that is to blame."""
 
@@ -142,13 +174,27 @@ class ModelList(BaseModel):
 
 def request_error(error: ValidationError) -> ErrorBody:
     """A request that does not have the right shape, in the API's own terms."""
-    first = error.errors(include_url=False, include_context=False)[0]
+    first = _telling(error)
     place = _place(first["loc"])
     detail = f"{place or 'The request'}: {first['msg']}"
     return ErrorBody(error=ErrorDetail(message=detail, param=place or None))
 
 
+def _telling(error: ValidationError) -> ErrorDetails:
+    """The first problem; where a value fits none of several types, the one that is deepest in
+    it: not that a list is no string, but what is wrong with the list."""
+    problems = error.errors(include_url=False, include_context=False)
+    place = _place(problems[0]["loc"])
+    same = [p for p in problems if _place(p["loc"]).startswith(place)]
+    return max(same, key=lambda problem: len(problem["loc"]))
+
+
+_UNION_MEMBERS = ("str", "list[TextPart]", "list[str]")
+"""What pydantic puts into a location for the type that it tried; no field is called so."""
+
+
 def _place(location: Sequence[int | str]) -> str:
     """A pydantic location as clients write it: ``messages[0].content``."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    steps = [step for step in location if step not in _UNION_MEMBERS]
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return text.removeprefix(".")

@@ -6,17 +6,28 @@ its denominator, and what the run does not know is a dash.
 
 from llamaduo.reporting.tables.counts import stage_counts
 from llamaduo.reporting.tables.effort import spend, timings
+from llamaduo.reporting.tables.funnel import funnel_table
 from llamaduo.reporting.tables.losses import drops_by_reason
+from llamaduo.reporting.tables.parity import parity_table
+from llamaduo.reporting.tables.savings import break_even, own_costs, paper_case, paper_errata
 from llamaduo.reporting.tables.scores import scores_by_cycle
 from llamaduo.reporting.tables.table import Column, Row, Table
+from llamaduo.reporting.tables.tokens import token_statistics
 
 __all__ = [
     "Column",
     "Row",
     "Table",
+    "break_even",
     "drops_by_reason",
+    "funnel_table",
+    "own_costs",
+    "paper_case",
+    "paper_errata",
+    "parity_table",
     "scores_by_cycle",
     "spend",
     "stage_counts",
     "timings",
+    "token_statistics",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from llamaduo.reporting.evidence import Answers, CycleEvidence, Evidence
 from llamaduo.reporting.formatting import UNKNOWN, count, decimal, seconds, usd
+from llamaduo.reporting.migration_cost import migration_usd
 from llamaduo.reporting.tables.table import Column, Row, Table
 from llamaduo.service.ledger import SpendRow
 
@@ -63,11 +64,27 @@ def _spend_note(evidence: Evidence) -> str:
         notes.append("No call to a service LLM is on record.")
     if evidence.rehearsed:
         notes.append("Free: this was a rehearsal, and its service LLM is a program.")
+        notes.extend(_real_price(evidence))
     elif any(not row.priced for row in evidence.spend):
         notes.append("A dash: no price is known for that model; set service.price.")
     if any(row.in_doubt for row in evidence.spend):
         notes.append("In doubt: sent, but no answer arrived; it may be billed and is in no sum.")
     return " ".join(notes)
+
+
+def _real_price(evidence: Evidence) -> Iterator[str]:
+    """What the rehearsed calls would have cost, where the price of every model is known."""
+    total, unknown = migration_usd(evidence)
+    if evidence.spend and not unknown:
+        yield (
+            f"The same calls to {_models(evidence)} would have cost about"
+            f" {usd(total)}, by an approximate count of tokens."
+        )
+
+
+def _models(evidence: Evidence) -> str:
+    real = (evidence.setup.real(row.model) for row in evidence.spend)
+    return " and ".join(dict.fromkeys(one.model for one in real if one))
 
 
 def timings(evidence: Evidence) -> Table:

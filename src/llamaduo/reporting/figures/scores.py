@@ -1,8 +1,4 @@
-"""The figure of a report: scores by cycle with the target, as SVG.
-
-It reads without colour (shape, dash and a label tell each series) and needs no network: Altair
-writes the specification, vl-convert draws it in this process. Both are the extra ``report``.
-"""
+"""Scores by cycle with the target: shape, dash and a label tell each series without colour."""
 
 from __future__ import annotations
 
@@ -11,20 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from llamaduo.errors import ExtraMissing
 from llamaduo.records import METRICS, Metric, MetricScores, Scores
 from llamaduo.reporting.evidence import FINAL, AnsweredSet, Evidence
+from llamaduo.reporting.figures.drawing import COLOURS, WIDTH, altair, drawn, styled
 from llamaduo.reporting.formatting import decimal
 
-GROUND = "#ffffff"
-INK = "#26241f"
-FAINT = "#8a857a"
-COLOURS = {"precision": "#0b5a8f", "similarity": "#a8480f"}
-"""The page's style sheet knows these and swaps them in the dark: see ``report.css``."""
-
-WIDTH, HEIGHT = 560, 300
-PADDING = {"left": 4, "top": 8, "right": 36, "bottom": 4}
-"""On the right more than measured: a page may set the labels in a wider font."""
+HEIGHT = 300
 DASHES = ([1, 0], [7, 4], [12, 3, 2, 3], [3, 3])
 SHAPES = ("circle", "diamond", "triangle-up", "square")
 LABEL_GAP = 6.0
@@ -103,40 +91,14 @@ def scores_figure(evidence: Evidence) -> str | None:
     series = [one for one in series_of(evidence, sets) if any(v is not None for v in one.values)]
     if not series:
         return None
-    try:
-        import altair
-        import vl_convert
-    except ImportError as error:
-        raise ExtraMissing(
-            "The figure is left out: it needs altair and vl-convert-python.",
-            hint="pip install 'llamaduo[report]', then write the report again.",
-        ) from error
-    chart = _chart(altair, [one.name for one in sets], series)
-    version = ".".join(altair.SCHEMA_VERSION.split(".")[:2])
-    return str(vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=version))
+    return drawn(_chart(altair(), [one.name for one in sets], series))
 
 
 def _chart(alt: Any, sets: list[str], series: Sequence[Series]) -> Any:
     layers = [_targets(alt, series), *_labels(alt, series)]
     for number, one in enumerate(series):
         layers += _line(alt, sets, one, number)
-    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, padding=PADDING)
-    return (
-        chart.configure(background=GROUND, font="sans-serif")
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=INK,
-            titleColor=INK,
-            titleFontWeight="normal",
-            labelFontSize=12,
-            titleFontSize=12,
-            labelAngle=0,
-            gridColor=FAINT,
-            gridOpacity=0.3,
-            domainColor=FAINT,
-            tickColor=FAINT,
-        )
-    )
+    return styled(alt.layer(*layers).properties(width=WIDTH, height=HEIGHT))
 
 
 def _line(alt: Any, sets: list[str], one: Series, number: int) -> list[Any]:

@@ -1,0 +1,199 @@
+"""`llamaduo deploy`: the bundle in the form that is wanted, checked before it is promoted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from llamaduo.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    NameOption,
+    RehearseOption,
+    SetOption,
+    YesOption,
+)
+
+if TYPE_CHECKING:
+    from llamaduo.deploy import Deployed
+    from llamaduo.gate import AskLeave
+    from llamaduo.inference.served import Served
+    from llamaduo.run import Run
+
+
+class GgufChoice(StrEnum):
+    """What ``--gguf`` takes: ``deployment.settings.GgufKind``, as Typer wants it in a list."""
+
+    F16 = "F16"
+    Q8_0 = "Q8_0"
+
+
+def deploy(
+    config: ConfigOption = DEFAULT_CONFIG,
+    overrides: SetOption = None,
+    name: NameOption = None,
+    rehearse: RehearseOption = False,
+    form: Annotated[
+        Literal["merged", "adapter"] | None,
+        typer.Option(help="One model that needs nothing else, or LoRA on its base."),
+    ] = None,
+    gguf: Annotated[
+        list[GgufChoice] | None,
+        typer.Option(help="A file for llama.cpp and Ollama besides; may be repeated."),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Send the test prompts through every form first; refuse what differs."
+        ),
+    ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            help="With --check: an OpenAI-compatible server that runs the bundle, as in"
+            " http://127.0.0.1:8000/v1.",
+            metavar="URL",
+        ),
+    ] = None,
+    yes: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Build the bundle of a finished run: merged weights, adapter, GGUF.
+
+    Exit code 3: a form answers too differently from the model that was judged.
+    """
+    from llamaduo.cli.progress import showing_progress
+    from llamaduo.cli.session import begin_existing, owned
+    from llamaduo.deploy import deploy as build
+    from llamaduo.errors import UsageError
+
+    if server and not check:
+        raise UsageError("--server is checked for parity only.", hint="Add --check.")
+    asked = [*(overrides or ()), *_as_settings(form, gguf)]
+    session = begin_existing(config, name, rehearse, asked)
+    served = _served(server) if server else None
+    with showing_progress() as notify, owned(session, notify) as run:
+        _ask_terms(run)
+        leave = _asking(run, confirmed=yes)
+        deployed = build(run, check=check, ask_leave=leave, server=served)
+    _print(deployed, as_json=json)
+
+
+def _as_settings(form: str | None, gguf: list[GgufChoice] | None) -> list[str]:
+    settings = [f"deployment.form={form}"] if form else []
+    if gguf:
+        settings.append(f"deployment.gguf=[{', '.join(dict.fromkeys(gguf))}]")
+    return settings
+
+
+def _served(url: str) -> Served:
+    from llamaduo.inference.served import Served, served_models
+
+    token = os.environ.get("LLAMADUO_TOKEN")
+    return Served(url, served_models(url, token)[0], token)
+
+
+# --- questions ----------------------------------------------------------------------------
+
+TERMS_QUESTION = """\
+Which terms of the provider of {service} did you accept for its replies? They go into the model
+card, word for word; llamaduo does not judge them. Give their address and what they say about
+models made with the replies, or nothing to leave it open. (`service.terms` in the
+configuration answers this, too.)"""
+
+
+def _ask_terms(run: Run) -> None:
+    """Ask once, in a terminal. What was said is kept in the run as ``terms.json``."""
+    from llamaduo.packing import accepted_terms
+    from llamaduo.records import Terms
+    from llamaduo.storage.jsonl import write_record
+
+    if run.rehearsed or accepted_terms(run) or not sys.stdin.isatty():
+        return
+    service = run.config.service.model
+    typer.echo(TERMS_QUESTION.format(service=service), err=True)
+    text = typer.prompt("Terms", default="", show_default=False, err=True).strip()
+    if not text:
+        return
+    public = typer.confirm("Do they let data and models made with replies be public?", err=True)
+    terms = Terms(service=service, text=text, allow_publishing=public)
+    write_record(run.directory.root / "terms.json", terms)
+
+
+def _asking(run: Run, *, confirmed: bool) -> AskLeave:
+    """Says what judging the differences costs, and asks, unless it is free or was allowed."""
+    from llamaduo.errors import UsageError
+
+    allowed = confirmed or run.rehearsed or run.config.limits.budget_usd is not None
+
+    def ask_leave(form: str, calls: int) -> None:
+        dollars = _price_of_judging(run) * calls
+        if run.rehearsed or dollars == 0:
+            return
+        text = f"{form}: some answers differ. Scoring them: up to {calls} calls, about"
+        typer.echo(f"{text} ${dollars:.2f}.", err=True)
+        if allowed:
+            return
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"Scoring what differs costs about ${dollars:.2f}, and nothing says that it may.",
+                hint="Give --yes, or set limits.budget_usd.",
+            )
+        typer.confirm("Ask the judges?", abort=True, err=True)
+
+    return ask_leave
+
+
+def _price_of_judging(run: Run) -> float:
+    """What one judgement of this run has cost, on average, in dollars."""
+    rows = [row for row in run.ledger.spend() if row.stage == "judge"]
+    answered = sum(row.answered for row in rows)
+    return sum(row.usd for row in rows) / answered if answered else 0.0
+
+
+# --- what is printed ------------------------------------------------------------------------
+
+
+def _print(deployed: Deployed, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from llamaduo.cli.output import console, print_json, print_tables
+    from llamaduo.reporting.tables import parity_table
+
+    bundle = deployed.bundle
+    if as_json:
+        print_json(
+            {
+                "bundle": str(deployed.folder),
+                "label": bundle.label,
+                "form": bundle.form,
+                "files": bundle.files,
+                "parity": asdict(bundle.parity) if bundle.parity else None,
+            }
+        )
+        return
+    out = console()
+    if table := parity_table(bundle.parity):
+        print_tables([table])
+    else:
+        out.print("Not checked for parity: `llamaduo deploy --check` does that.", markup=False)
+    size = sum((deployed.folder / name).stat().st_size for name in bundle.files)
+    what = f"{bundle.form}, {bundle.label}, {len(bundle.files)} files, {size / 1e6:,.0f} MB"
+    out.print(f"Bundle: {deployed.folder} ({what})", markup=False)
+    if bundle.terms is None and not bundle.rehearsed:
+        out.print("The card says that the provider's terms were not stated.", markup=False)
+    out.print(f"Serve it: llamaduo serve {_shown(deployed.folder)}", markup=False)
+
+
+def _shown(folder: Path) -> str:
+    """Relative to where the user stands, if it is below."""
+    try:
+        return str(folder.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)

@@ -1,0 +1,139 @@
+"""The evidence as commands: verify a run, compare two. What is inside: ``show_commands``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llamaduo.cli.options import JsonOption
+from llamaduo.cli.show_commands import show
+
+if TYPE_CHECKING:
+    from llamaduo.records import Event, Notify
+    from llamaduo.verification.checks import Check
+
+RunArgument = Annotated[
+    str, typer.Argument(help="A run directory, or the name of a run in ./runs.", metavar="RUN")
+]
+SideArgument = Annotated[
+    str,
+    typer.Argument(help="RUN, or RUN:CYCLE, with a number, base or final.", metavar="RUN[:CYCLE]"),
+]
+
+PATIENCE_SECONDS = 2.0
+"""What takes longer shows how far it is."""
+
+
+def add_evidence_commands(app: typer.Typer, panel: str) -> None:
+    """Add verify, show and compare."""
+    app.command(rich_help_panel=panel)(verify)
+    app.add_typer(show, name="show", rich_help_panel=panel)
+    app.command(rich_help_panel=panel)(compare)
+
+
+def verify(run: RunArgument, json: JsonOption = False) -> None:
+    """Derive scores, verdict and counts again from ledger and records, offline; check every hash.
+
+    Nothing is sent and nothing is written. Exit code 0: all holds; 1: something differs; 2: nothing
+    differs, but a check was left out because a package is missing.
+    """
+    from dataclasses import asdict
+
+    from llamaduo.cli.output import print_json
+    from llamaduo.cli.progress import showing_progress
+    from llamaduo.cli.session import find_run
+    from llamaduo.verification.verify import verify as verify_run
+
+    directory = find_run(run)
+    with showing_progress() as notify:
+        checks = verify_run(directory, notify=_late(notify))
+    if json:
+        print_json([asdict(check) for check in checks])
+    else:
+        _print_checks(checks, unfinished=not directory.verdict.is_file())
+    raise typer.Exit(_code(checks))
+
+
+def _late(notify: Notify) -> Notify:
+    """``notify``, silent at first: what is done at once needs no progress."""
+    begun = time.monotonic()
+
+    def later(event: Event) -> None:
+        if time.monotonic() - begun > PATIENCE_SECONDS:
+            notify(event)
+
+    return later
+
+
+def _code(checks: tuple[Check, ...]) -> int:
+    if any(check.ok is False for check in checks):
+        return 1
+    return 2 if any(check.ok is None for check in checks) else 0
+
+
+_MARKS = {
+    True: ("ok      ", "green"),
+    False: ("DIFFERS ", "bold red"),
+    None: ("left out", "yellow"),
+}
+
+
+def _print_checks(checks: tuple[Check, ...], *, unfinished: bool) -> None:
+    from rich.text import Text
+
+    from llamaduo.cli.output import console
+    from llamaduo.cli.progress import label
+    from llamaduo.reporting.formatting import visible
+
+    out = console()
+    for check in checks:
+        name = f"  {label(check.name)}"
+        out.print(Text.assemble(_MARKS[check.ok], name, (f"  {check.checked:,}", "dim")))
+        for line in visible(check.detail).splitlines():
+            out.print(Text(f"            {line}"), soft_wrap=True)
+    if unfinished:
+        out.print("The run is unfinished: it was verified as far as it got.")
+    out.print(Text(_summary(checks), style="bold"))
+
+
+def _summary(checks: tuple[Check, ...]) -> str:
+    wrong = sum(check.ok is False for check in checks)
+    skipped = sum(check.ok is None for check in checks)
+    if wrong:
+        return f"{wrong} of {len(checks)} checks differ: the records are not what they were."
+    if skipped:
+        return f"Nothing differs, but {skipped} of {len(checks)} checks were left out."
+    return f"All {len(checks)} checks hold: everything follows from the ledger and the records."
+
+
+def compare(left: SideArgument, right: SideArgument, json: JsonOption = False) -> None:
+    """Two runs, or two cycles, side by side: what was different, and what came of it."""
+    from llamaduo.cli.output import console, print_json, print_tables
+    from llamaduo.reporting.compare import as_json, compare_sides
+    from llamaduo.reporting.compare_tables import comparison_tables
+
+    comparison = compare_sides(_side(left), _side(right))
+    if json:
+        print_json(as_json(comparison))
+        return
+    out = console()
+    for warning in comparison.warnings:
+        out.print(warning, markup=False, style="bold yellow", soft_wrap=True)
+    print_tables(comparison_tables(comparison))
+
+
+def _side(text: str) -> tuple[Path, str | None]:
+    """The run directory and the set that RUN or RUN:CYCLE names."""
+    from llamaduo.cli.session import find_run
+    from llamaduo.errors import UsageError
+
+    try:
+        return find_run(text).root, None
+    except UsageError:
+        name, colon, which = text.rpartition(":")
+        if not colon:
+            raise
+    return find_run(name).root, which

@@ -1,0 +1,179 @@
+"""What a bundle of a run says about itself, and the bundle that every finished run leaves."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from llamaduo import __version__
+from llamaduo.deployment.bundle import (
+    Bundle,
+    Generation,
+    add_files,
+    building,
+    files_of,
+    holds,
+    seal,
+    tokenizer_files,
+)
+from llamaduo.deployment.card import CardFacts, card
+from llamaduo.deployment.dataset import data_facts, read_pairs
+from llamaduo.deployment.licence import licence_of, shown_name
+from llamaduo.finetuning.adapter import check_adapter
+from llamaduo.records import (
+    Checkpoint,
+    Form,
+    Lengths,
+    Message,
+    Pair,
+    Provenance,
+    Scores,
+    Terms,
+    Verdict,
+)
+from llamaduo.run import Run
+from llamaduo.stages import answer_tokens, read_split
+from llamaduo.storage.jsonl import read_record
+from llamaduo.tasks.templates import judge_messages, synthesis_messages
+
+_PACKAGES = ("tokenizers", "safetensors", "pydantic-ai-slim", "gguf", "xllamacpp")
+
+
+def bundle_best(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores) -> Path:
+    """Pack ``best`` as an adapter, which costs next to nothing.
+
+    A bundle of the same model with the same evidence stays, in whatever form: `deploy` may
+    have made it.
+    """
+    bundle, into = describe(run, best, verdict, scores, "adapter"), run.directory.bundle
+    if not holds(into, bundle):
+        with building(into) as folder:
+            add_adapter(best, folder)
+            seal(folder, bundle, card_of(run, bundle, folder), into)
+    return into
+
+
+def add_adapter(best: Checkpoint, folder: Path) -> None:
+    """The adapter of ``best``, and what turns its prompts into tokens; all of a model without."""
+    base = Path(best.base)
+    if best.adapter is None:
+        add_files(files_of(base), folder)
+    else:
+        add_files(tokenizer_files(base) | files_of(Path(best.adapter)), folder)
+
+
+def describe(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores, form: Form) -> Bundle:
+    """``bundle.json`` of ``best``, before its files are known."""
+    config, root = run.config, run.directory.root
+    final = root / "final" / f"{verdict.best_cycle:03d}" / "scores.json"
+    return Bundle(
+        name=root.resolve().name,
+        form=form,
+        dtype=config.deployment.dtype if form == "merged" else "float32",
+        label="target met" if verdict.outcome == "passed" else "target missed",
+        model=best.model if form == "adapter" else shown_name(best.model),
+        revision=best.revision,
+        fingerprint=best.fingerprint,
+        licence=licence_of(best.model, Path(best.base)),
+        cycle=best.cycle,
+        window=best.window,
+        generation=_generation(run, best),
+        verdict=verdict,
+        scores=scores,
+        final=read_record(final, Scores) if final.is_file() else None,
+        terms=accepted_terms(run),
+        rehearsed=run.rehearsed,
+        service=config.service.model,
+        judges=tuple(judge.model for judge in config.judges),
+        versions=_versions(best),
+        seeds={
+            "coverage": config.coverage.seed,
+            "finetuning": config.finetuning.seed,
+            "inference": config.inference.seed,
+            "synthesis": config.synthesis.seed,
+        },
+        templates=_templates(run),
+        data=dict(_data(run)),
+    )
+
+
+def card_of(run: Run, bundle: Bundle, folder: Path) -> str:
+    """The model card of ``bundle``, whose files lie in ``folder``."""
+    root, settings = run.directory.root, run.config.deployment
+    base = root / "base" / "scores.json"
+    facts = CardFacts(
+        bundle=bundle,
+        data=data_facts(read_pairs(root, before=bundle.cycle)),
+        task=run.config.task,
+        base=read_record(base, Scores) if base.is_file() else None,
+        languages=settings.languages,
+        intended_use=settings.intended_use,
+        files=tuple(files_of(folder)),
+    )
+    return card(facts)
+
+
+# --- what the facts come from ---------------------------------------------------------------
+
+
+def accepted_terms(run: Run) -> Terms | None:
+    """The provider's terms: as configured, or as they were given when they were asked for."""
+    given = run.config.service.terms
+    if given is not None:
+        return Terms(
+            service=run.config.service.model,
+            text=given.text,
+            allow_publishing=given.allow_publishing,
+        )
+    path = run.directory.root / "terms.json"
+    return read_record(path, Terms) if path.is_file() else None
+
+
+def _generation(run: Run, best: Checkpoint) -> Generation:
+    lengths = read_record(run.directory.coverage / "lengths.json", Lengths)
+    settings = run.config.inference
+    return Generation(
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_new_tokens=answer_tokens(run, lengths, best),
+    )
+
+
+def _versions(best: Checkpoint) -> dict[str, str]:
+    """What it was trained with, as its own card says, and what packs it."""
+    trained = check_adapter(Path(best.adapter)).versions if best.adapter else {}
+    found = {"llamaduo": __version__, "python": platform.python_version(), **trained}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # an extra that was not needed
+            continue
+    return found
+
+
+def _templates(run: Run) -> dict[str, tuple[Message, ...]]:
+    """The prompts to the service LLM, with the paper's placeholders (Figures 5 to 7)."""
+    messages = (Message("user", "$instruction"),)
+    pair = Pair(
+        id="$id",
+        messages=messages,
+        response="$response",
+        reference_source="human",
+        provenance=Provenance(origin="coverage", source="$source"),
+    )
+    task, count = run.config.task, run.config.synthesis.pairs_per_request
+    return {
+        "judge": tuple(judge_messages(task, pair, "$lm_response")),
+        "synthesize": tuple(synthesis_messages(task, [pair], count)),
+    }
+
+
+def _data(run: Run) -> Iterator[tuple[str, str]]:
+    """The sha256 of the split, and of every file of pairs behind the model."""
+    yield "split", read_split(run.directory.coverage).sha256
+    for stage in run.manifest.stages.values():
+        for name, digest in stage.files.items():
+            if name.startswith("coverage/") or name.endswith("/synthetic.jsonl"):
+                yield name, digest

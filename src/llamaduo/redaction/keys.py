@@ -1,0 +1,93 @@
+"""Secrets: API keys by the shapes that their makers gave them, tokens, private keys, passwords.
+
+A shape alone would also find placeholders (``sk-your-key-here``), so what follows a prefix must
+look drawn by chance, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from llamaduo.redaction.identifiers import Span
+
+_PREFIXED = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:"
+    r"sk-(?:proj-|svcacct-|admin-|ant-|or-v1-)?|[sr]k_(?:live|test)_|whsec_|"  # OpenAI …, Stripe
+    r"gh[opsur]_|github_pat_|glpat-|npm_|pypi-|hf_|AIza|ya29\.|GOCSPX-|"
+    r"xox[abeoprs]-|SG\.|dop_v1_|shp(?:at|ss|ca)_|glsa_|r8_|gsk_|xai-|pplx-|nvapi-|"
+    r"lin_api_|secret_|dckr_pat_|tvly-"
+    r")([A-Za-z0-9_.-]{16,512}+)"
+)
+_AMAZON = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")
+_JWT = re.compile(r"(?<![\w.-])eyJ[\w-]{8,8192}+\.eyJ[\w-]{8,8192}+\.[\w-]{8,2048}+", re.ASCII)
+_BEARER = re.compile(r"\bBearer[ \t]{1,3}([A-Za-z0-9._~+/-]{20,4096}+)=*", re.I)
+_ASSIGNED = re.compile(
+    r"(?:api[_-]?key|secret|token|passwo?r?d|pwd|access[_-]?key)['\"]?"
+    r"[ \t]{0,3}[:=][ \t]{0,3}['\"]?([A-Za-z0-9_.~+/=-]{16,512}+)",
+    re.I,
+)
+_IN_ADDRESS = re.compile(
+    r"(?<![a-z0-9])[a-z][a-z0-9+.-]{1,15}://[^\s/:@]{0,64}:([^\s/@]{3,128})@([^\s/:@?#]{1,253})",
+    re.I,
+)
+_PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+_END = "-----END "
+_LONG = re.compile(r"[A-Za-z0-9_.~+/=-]{16}")
+_PLACEHOLDER = re.compile(
+    r"example|your|placeholder|changeme|dummy|x{6}|\*{3}|<|\$\{?[a-z]|1234567890abcdef|^password$"
+    r"|^pass$|^secret$",
+    re.I,
+)
+
+
+def secrets(text: str) -> Iterator[Span]:
+    """API keys, tokens, private keys and passwords in addresses."""
+    found = [*_tokens(text)] if _LONG.search(text) else []
+    if "://" in text:
+        found += (m.span(1) for m in _IN_ADDRESS.finditer(text) if _is_real_login(m[1], m[2]))
+    found += _private_keys(text)
+    last = 0
+    for start, end in sorted(found, key=lambda span: (span[0], -span[1])):
+        if start >= last:
+            yield start, end
+            last = end
+
+
+def _tokens(text: str) -> Iterator[Span]:
+    yield from (m.span() for m in _PREFIXED.finditer(text) if _is_random(m[1]))
+    yield from (m.span() for m in _AMAZON.finditer(text) if not _PLACEHOLDER.search(m[0]))
+    yield from (m.span() for m in _JWT.finditer(text))
+    for expression in (_BEARER, _ASSIGNED):
+        yield from (m.span(1) for m in expression.finditer(text) if _is_random(m[1]))
+
+
+def _is_random(key: str) -> bool:
+    """Whether it can have been drawn by chance: letters and digits, one long piece, varied."""
+    longest = max(re.split(r"[^A-Za-z0-9]+", key), key=len)
+    mixed = any(c.isdigit() for c in key) and any(c.isalpha() for c in key)
+    return mixed and len(longest) >= 12 and len(set(key)) >= 8 and not _PLACEHOLDER.search(key)
+
+
+def _is_real_login(password: str, host: str) -> bool:
+    local = host in ("localhost", "127.0.0.1") or host.split(".")[-2:-1] == ["example"]
+    return not local and host != "host" and not _PLACEHOLDER.search(password)
+
+
+def _private_keys(text: str) -> Iterator[Span]:
+    """Private keys in PEM, to the line that ends each; the first line alone where none does."""
+    after = 0
+    unended = False
+    for match in _PRIVATE.finditer(text):
+        if match.start() < after:
+            continue
+        end = -1 if unended else text.find(_END, match.end())
+        unended = end < 0
+        after = match.end() if unended else _line_end(text, end)
+        yield match.start(), after
+
+
+def _line_end(text: str, place: int) -> int:
+    """The end of the dashes that close the line which begins at ``place``."""
+    closing = text.find("-----", place + len(_END), place + len(_END) + 60)
+    return place + len(_END) if closing < 0 else closing + 5

@@ -1,0 +1,314 @@
+"""Two runs, or two cycles, side by side: what was different, and what came of it.
+
+Scores compare only where the same prompts were asked, so that is found out first and said first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from ruamel.yaml import YAML
+
+from llamaduo.records import (
+    METRICS,
+    InferenceFigures,
+    Metric,
+    Pair,
+    Response,
+    Scores,
+    SplitFigures,
+    TrainingFigures,
+    Verdict,
+)
+from llamaduo.reporting.panel import JudgementScore, PanelScore, panel_scores
+from llamaduo.reporting.sets import latest_verdict, set_folder, set_words
+from llamaduo.reporting.setup import Setup, read_setup
+from llamaduo.service.calls import open_calls
+from llamaduo.storage.jsonl import dump_record, read_record, read_records
+
+Chosen = tuple[Path, str | None]
+"""A run directory and a set of it: ``base``, ``final``, a cycle's number, or None for the best."""
+BIGGEST = 5
+_ROUNDING = 1e-9
+_NOT_COMPARED = ("name", "llamaduo")
+_OF_THE_MACHINE = ("base_url", "api_key_env")
+"""What only says how a server was reached; a rehearsal's port is another each time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two. What the run has not written is None or empty."""
+
+    name: str
+    setup: Setup
+    settings: dict[str, Any]
+    split: SplitFigures | None
+    held_out: Literal["test", "final"]
+    prompts: dict[str, str]
+    """The held-out prompts that this set answers: the instruction by pair id."""
+    scores: Scores | None
+    by_prompt: dict[str, PanelScore]
+    inference: InferenceFigures | None
+    training: TrainingFigures | None
+    verdict: Verdict | None
+    usd: float
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        return tuple(sorted(self.scores.judges)) if self.scores else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A setting that differs. None where one side does not have it."""
+
+    key: str
+    left: Any
+    right: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many prompts the right side answers better than the left, by one metric."""
+
+    better: int
+    worse: int
+    equal: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptChange:
+    """One prompt on both sides: the mean over its responses of the panel's score."""
+
+    pair_id: str
+    prompt: str
+    left: PanelScore
+    right: PanelScore
+
+    @property
+    def difference(self) -> float:
+        """Points, of the mean of both metrics."""
+        return self.right.middle - self.left.middle
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Both sides, and what differs. ``tallies`` and ``changes`` are empty where the prompts are
+    not the same."""
+
+    left: Side
+    right: Side
+    warnings: tuple[str, ...]
+    settings: tuple[Changed, ...]
+    tallies: dict[Metric, Tally]
+    changes: tuple[PromptChange, ...]
+
+    @property
+    def same_prompts(self) -> bool:
+        return self.left.prompts.keys() == self.right.prompts.keys()
+
+
+def compare_sides(left: Chosen, right: Chosen) -> Comparison:
+    """Read both runs and lay them side by side.
+
+    Raises:
+        UsageError: a run has no such set.
+        RunError: a file is missing or damaged.
+    """
+    sides = _side(*left), _side(*right)
+    warnings, settings = tuple(_warnings(*sides)), tuple(_changed(*sides))
+    same = sides[0].prompts.keys() == sides[1].prompts.keys()
+    changes = _prompt_changes(*sides) if same else ()
+    tallies = {metric: _tally(changes, metric) for metric in METRICS} if changes else {}
+    biggest = sorted(changes, key=lambda one: (-abs(one.difference), one.pair_id))[:BIGGEST]
+    shown = tuple(one for one in biggest if abs(one.difference) > _ROUNDING)
+    return Comparison(*sides, warnings, settings, tallies, shown)
+
+
+# --- one side -----------------------------------------------------------------------------
+
+
+def _side(run: Path, which: str | None) -> Side:
+    setup = read_setup(run / "run.yaml")
+    where = set_folder(run, which)
+    folder, coverage = run / where, run / "coverage"
+    held_out: Literal["test", "final"] = "final" if where.startswith("final") else "test"
+    pairs = read_records(coverage / f"{held_out}.jsonl", Pair)
+    return Side(
+        name=f"{run.resolve().name}, {set_words(where)}",
+        setup=setup,
+        settings=_settings(run / "run.yaml"),
+        split=_one(coverage / "split.json", SplitFigures),
+        held_out=held_out,
+        prompts={pair.id: pair.instruction for pair in pairs},
+        scores=_one(folder / "scores.json", Scores),
+        by_prompt=_by_prompt(folder),
+        inference=_one(folder / "inference.json", InferenceFigures),
+        training=_one(folder / "training.json", TrainingFigures),
+        verdict=(which and _one(folder / "verdict.json", Verdict)) or latest_verdict(run),
+        usd=_spent(run / "ledger.sqlite"),
+    )
+
+
+def _one(path: Path, kind: type[Any]) -> Any:
+    return read_record(path, kind) if path.is_file() else None
+
+
+def _spent(path: Path) -> float:
+    if not path.is_file():
+        return 0.0
+    with open_calls(path) as calls:
+        return calls.spent_usd()
+
+
+def _by_prompt(folder: Path) -> dict[str, PanelScore]:
+    path = folder / "judgements.jsonl"
+    if not path.is_file():
+        return {}
+    scores = panel_scores(read_records(path, JudgementScore))
+    prompts: dict[str, list[PanelScore]] = defaultdict(list)
+    for response in read_records(folder / "responses.jsonl", Response):
+        if response.id in scores:
+            prompts[response.pair_id].append(scores[response.id])
+    return {
+        prompt: PanelScore(
+            similarity=fmean(one.similarity for one in found),
+            precision=fmean(one.precision for one in found),
+        )
+        for prompt, found in prompts.items()
+    }
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """Every setting by its dotted key, read plainly: another version's keys compare, too."""
+    values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    sections = {key: value for key, value in values.items() if key not in _NOT_COMPARED}
+    return {
+        key: value for key, value in _flat(sections) if key.split(".")[-1] not in _OF_THE_MACHINE
+    }
+
+
+def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{place}.{key}".strip("."))
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        yield from _flat({str(number): inner for number, inner in enumerate(value)}, place)
+    else:
+        yield place, value
+
+
+# --- what differs -------------------------------------------------------------------------
+
+
+def _warnings(left: Side, right: Side) -> Iterator[str]:
+    if left.prompts.keys() != right.prompts.keys():
+        common = len(left.prompts.keys() & right.prompts.keys())
+        yield (
+            f"{_whose(left, right)}, so the scores are not comparable:"
+            f" {len(left.prompts)} prompts against {len(right.prompts)}, {common} in common."
+        )
+    if left.judges != right.judges and left.judges and right.judges:
+        judges = " against ".join(" and ".join(side.judges) for side in (left, right))
+        yield f"The judges differ, and with them what a score means: {judges}."
+    if left.setup.llamaduo.rehearsed != right.setup.llamaduo.rehearsed:
+        side = left if left.setup.llamaduo.rehearsed else right
+        yield f"{side.name}, is a rehearsal: its judge is a program."
+    versions = [side.setup.llamaduo.version for side in (left, right)]
+    if versions[0] != versions[1]:
+        yield f"Two versions of llamaduo made them: {versions[0]} and {versions[1]}."
+
+
+def _whose(left: Side, right: Side) -> str:
+    if left.held_out == right.held_out:
+        return f"The {left.held_out} splits differ"
+    return f"One side answers its {left.held_out} split, the other its {right.held_out} split"
+
+
+def _changed(left: Side, right: Side) -> Iterator[Changed]:
+    for key in sorted(left.settings.keys() | right.settings.keys()):
+        values = left.settings.get(key), right.settings.get(key)
+        if values[0] != values[1]:
+            yield Changed(key, *values)
+
+
+def _prompt_changes(left: Side, right: Side) -> tuple[PromptChange, ...]:
+    """Every prompt that has a score on both sides."""
+    return tuple(
+        PromptChange(prompt, text, left.by_prompt[prompt], right.by_prompt[prompt])
+        for prompt, text in left.prompts.items()
+        if prompt in left.by_prompt and prompt in right.by_prompt
+    )
+
+
+def _tally(changes: tuple[PromptChange, ...], metric: Metric) -> Tally:
+    gains = [one.right.of(metric) - one.left.of(metric) for one in changes]
+    better = sum(gain > _ROUNDING for gain in gains)
+    worse = sum(gain < -_ROUNDING for gain in gains)
+    return Tally(better, worse, len(gains) - better - worse)
+
+
+# --- as JSON ------------------------------------------------------------------------------
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison for a program; the sides are in the order in which they were named."""
+    return {
+        "same_prompts": comparison.same_prompts,
+        "same_split": _same_split(comparison),
+        "warnings": list(comparison.warnings),
+        "sides": [_side_as_json(side) for side in (comparison.left, comparison.right)],
+        "differences": {
+            metric: found for metric in METRICS if (found := _differences(comparison, metric))
+        },
+        "settings": [_plain(one) for one in comparison.settings],
+        "prompts": {metric: _plain(one) for metric, one in comparison.tallies.items()},
+        "changes": [_plain(one) | {"difference": one.difference} for one in comparison.changes],
+    }
+
+
+def _same_split(comparison: Comparison) -> bool | None:
+    splits = comparison.left.split, comparison.right.split
+    return splits[0].sha256 == splits[1].sha256 if splits[0] and splits[1] else None
+
+
+def _side_as_json(side: Side) -> dict[str, Any]:
+    return {
+        "name": side.name,
+        "rehearsed": side.setup.llamaduo.rehearsed,
+        "split": _plain(side.split),
+        "scores": _plain(side.scores),
+        "inference": _plain(side.inference),
+        "training": _plain(side.training),
+        "verdict": _plain(side.verdict),
+        "usd": side.usd,
+    }
+
+
+def _differences(comparison: Comparison, metric: Metric) -> Mapping[str, float | None]:
+    """The panel's, right minus left, in points."""
+    sides = comparison.left.scores, comparison.right.scores
+    if not sides[0] or not sides[1]:
+        return {}
+    left, right = (scores.panel[metric] for scores in sides if scores)
+    shares = sorted(left.coverage_percentage.keys() & right.coverage_percentage.keys())
+    found = {
+        str(zeta): right.coverage_percentage[zeta] - left.coverage_percentage[zeta]
+        for zeta in shares
+    }
+    return {"mean_score": difference(left.mean_score, right.mean_score), **found}
+
+
+def difference(left: float | None, right: float | None) -> float | None:
+    """Right minus left; None where one is unknown."""
+    return None if left is None or right is None else right - left
+
+
+def _plain(record: object) -> Any:
+    return None if record is None else json.loads(dump_record(record))

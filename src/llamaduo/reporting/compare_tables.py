@@ -1,0 +1,180 @@
+"""A comparison as tables, every cell already written as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from llamaduo.records import METRICS, Metric, MetricScores
+from llamaduo.reporting.compare import Comparison, Side, difference
+from llamaduo.reporting.formatting import UNKNOWN, count, decimal, of, usd
+from llamaduo.reporting.inside_tables import one_line
+from llamaduo.reporting.tables import Column, Row, Table
+
+_LONGEST = 70
+_Value = float | None
+
+
+def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:
+    """What differs between the two, the verdicts first."""
+    return (
+        _verdicts(comparison),
+        _scores(comparison),
+        _prompts(comparison),
+        _changes(comparison),
+        _counts(comparison),
+        _settings(comparison),
+    )
+
+
+def _columns(comparison: Comparison, first: str, *, numeric: bool = True) -> tuple[Column, ...]:
+    return (
+        Column(first, numeric=False),
+        Column(one_line(comparison.left.name), numeric=numeric),
+        Column(one_line(comparison.right.name), numeric=numeric),
+    )
+
+
+def signed(value: float | None) -> str:
+    """A difference: ``+1.2``, ``-0.4``, ``0.0``."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:+,.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+# --- verdicts and scores ------------------------------------------------------------------
+
+
+def _verdicts(comparison: Comparison) -> Table:
+    sides = comparison.left, comparison.right
+    rows: list[Row] = [
+        ("Outcome", *(side.verdict.outcome if side.verdict else UNKNOWN for side in sides)),
+        ("Best cycle", *(str(s.verdict.best_cycle) if s.verdict else UNKNOWN for s in sides)),
+        ("Reason", *(one_line(side.verdict.reason) if side.verdict else UNKNOWN for side in sides)),
+    ]
+    return Table("Verdict of the run", _columns(comparison, "", numeric=False), tuple(rows))
+
+
+def _scores(comparison: Comparison) -> Table:
+    columns = (*_columns(comparison, "Score"), Column("Difference"))
+    note = "Right minus left, in points." if comparison.same_prompts else _OTHER_PROMPTS
+    return Table("Scores", columns, tuple(_score_rows(comparison)), note)
+
+
+_OTHER_PROMPTS = "The prompts are not the same on both sides: the differences mean little."
+
+
+def _score_rows(comparison: Comparison) -> Iterator[Row]:
+    left, right = comparison.left.scores, comparison.right.scores
+    if left is None and right is None:
+        return
+    panels = [scores.panel if scores else {} for scores in (left, right)]
+    judges = sorted(set(comparison.left.judges) | set(comparison.right.judges))
+    yield from _metric_rows("", *panels)
+    for judge in judges if len(judges) > 1 else ():
+        sides = [scores.judges.get(judge, {}) if scores else {} for scores in (left, right)]
+        yield from _metric_rows(f"{one_line(judge)}: ", *sides)
+    yield _row(
+        "Exact match, %", left.exact_match if left else None, right.exact_match if right else None
+    )
+
+
+def _metric_rows(
+    prefix: str, left: Mapping[Metric, MetricScores], right: Mapping[Metric, MetricScores]
+) -> Iterator[Row]:
+    for metric in METRICS:
+        found = left.get(metric), right.get(metric)
+        yield _row(f"{prefix}{metric}, mean", *(one.mean_score if one else None for one in found))
+        for zeta in sorted({z for one in found if one for z in one.coverage_percentage}):
+            shares = (one.coverage_percentage.get(zeta) if one else None for one in found)
+            yield _row(f"{prefix}{metric} ≥ {zeta}, %", *shares)
+
+
+def _row(name: str, left: _Value, right: _Value) -> Row:
+    return name, decimal(left), decimal(right), signed(difference(left, right))
+
+
+# --- prompts ------------------------------------------------------------------------------
+
+
+def _prompts(comparison: Comparison) -> Table:
+    columns = (
+        Column("Metric", numeric=False),
+        Column("Better"),
+        Column("Worse"),
+        Column("Equal"),
+    )
+    rows = tuple(
+        (metric, count(one.better), count(one.worse), count(one.equal))
+        for metric, one in comparison.tallies.items()
+    )
+    note = "Prompts by the panel's mean over their responses: right against left."
+    return Table("Prompt by prompt", columns, rows, note)
+
+
+def _changes(comparison: Comparison) -> Table:
+    columns = (*_columns(comparison, "Prompt"), Column("Difference"), Column("Pair", numeric=False))
+    rows = tuple(
+        (
+            one_line(one.prompt, _LONGEST),
+            decimal(one.left.middle),
+            decimal(one.right.middle),
+            signed(one.difference),
+            one.pair_id,
+        )
+        for one in comparison.changes
+    )
+    return Table("The biggest changes", columns, rows, "The mean of similarity and precision.")
+
+
+# --- counts and settings ------------------------------------------------------------------
+
+
+def _counts(comparison: Comparison) -> Table:
+    rows = tuple(
+        (name, read(comparison.left), read(comparison.right)) for name, read in _COUNTED.items()
+    )
+    note = [_split_words(comparison), "" if comparison.settings else "Every setting is the same."]
+    words = " ".join(part for part in note if part)
+    return Table("Data, effort, money", _columns(comparison, ""), rows, words)
+
+
+def _split_words(comparison: Comparison) -> str:
+    left, right = comparison.left.split, comparison.right.split
+    if not left or not right:
+        return ""
+    if left.sha256 == right.sha256:
+        return "The split is the same on both sides. Dollars are the whole run's."
+    return "The splits are different ones. Dollars are the whole run's."
+
+
+def _judged(side: Side) -> str:
+    metric = next(iter(side.scores.panel.values()), None) if side.scores else None
+    return of(metric.scored, metric.scored + metric.unscored) if metric else UNKNOWN
+
+
+_COUNTED: dict[str, Callable[[Side], str]] = {
+    "Split": lambda side: side.split.sha256[:12] if side.split else UNKNOWN,
+    "Train pairs": lambda side: count(side.split.train if side.split else None),
+    "Test pairs": lambda side: count(side.split.test if side.split else None),
+    "Final pairs": lambda side: count(side.split.final if side.split else None),
+    "Pairs trained on": lambda side: count(side.training.pairs if side.training else None),
+    "Prompts answered": lambda side: count(side.scores.prompts if side.scores else None),
+    "Responses": lambda side: count(side.scores.responses if side.scores else None),
+    "Judgements scored": _judged,
+    "New tokens/s": lambda side: decimal(
+        side.inference.tokens_per_second if side.inference else None
+    ),
+    "Spent": lambda side: usd(side.usd),
+}
+
+
+def _settings(comparison: Comparison) -> Table:
+    rows = tuple(
+        (one_line(one.key), _setting(one.left), _setting(one.right)) for one in comparison.settings
+    )
+    return Table("Settings that differ", _columns(comparison, "Setting", numeric=False), rows)
+
+
+def _setting(value: object) -> str:
+    return UNKNOWN if value is None else one_line(str(value), _LONGEST)

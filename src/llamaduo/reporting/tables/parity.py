@@ -1,0 +1,57 @@
+"""Does every form of the model answer like the one that was judged?"""
+
+from __future__ import annotations
+
+from llamaduo.records import METRICS, Parity, ParityCheck
+from llamaduo.reporting.formatting import count, part, points
+from llamaduo.reporting.tables.table import Column, Row, Table
+
+
+def parity_table(parity: Parity | None) -> Table | None:
+    """One row for each form that was checked; None where no check was made."""
+    if parity is None:
+        return None
+    columns = (
+        Column("Form", numeric=False),
+        Column("Result", numeric=False),
+        Column("Identical answers"),
+        Column("exact match", group="Difference in points"),
+        *(Column(metric, group="Difference in points") for metric in METRICS),
+        Column("Chat template", numeric=False),
+        Column("Reason", numeric=False),
+    )
+    rows = tuple(_row(check) for check in parity.checks)
+    return Table("Parity with the training-time model", columns, rows, _note(parity))
+
+
+def _row(check: ParityCheck) -> Row:
+    return (
+        check.form,
+        "passed" if check.passed else "missed",
+        part(check.identical, check.prompts),
+        points(check.exact_match_difference),
+        *(points(check.score_difference.get(metric)) for metric in METRICS),
+        "equal" if check.templates_equal else check.template_note or "differs",
+        check.reason,
+    )
+
+
+def _note(parity: Parity) -> str:
+    model = "the base model" if parity.cycle is None else f"cycle {parity.cycle}"
+    asked = (
+        f"{count(parity.prompts)} prompts, greedy, {model}. Required:"
+        f" {100 * parity.required:g} % identical answers, or scores as close where the form is"
+        " quantized. Differences are this form’s points minus the training-time model’s."
+    )
+    found = (_divergence(check) for check in parity.checks if check.first_divergence)
+    return " ".join([asked, *found])
+
+
+def _divergence(check: ParityCheck) -> str:
+    found = check.first_divergence
+    if found is None:
+        return ""
+    return (
+        f"{check.form} first differs at prompt {found.pair_id}, after"
+        f" {count(found.at)} characters in common."
+    )

@@ -1,0 +1,160 @@
+"""A service LLM that only remembers: it answers from a ledger and cannot send anything.
+
+A stored reply goes through the same SDK and the same reading as when it arrived, so what a run
+recorded can be derived again offline, without a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from llamaduo.errors import QuestionRefused, ServiceRefused
+from llamaduo.records import Question, Reply
+from llamaduo.service import address, requests, setbacks
+from llamaduo.service.calls import CallRecord, Calls
+from llamaduo.service.ledger import Attempt, RawReply
+from llamaduo.service.settings import ServiceSettings
+from llamaduo.service.transport import CALL, Call
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+NOT_STORED = "the ledger has no answer to this request"
+UNREADABLE_REPLY = "the stored reply cannot be read"
+
+Observe = Callable[[CallRecord, str, tuple[int, int]], None]
+"""Takes an answer that was read: its row, the model that the reply names, tokens in and out."""
+_MOST_KEPT = 20_000
+_NO_KEY = "no-key-nothing-is-sent"
+
+
+class Replay:
+    """Follows :class:`~llamaduo.service.protocol.ServiceLLM`.
+
+    What the service refused once is refused again with the same reason. A question that the
+    ledger has no answer to is refused as :data:`NOT_STORED`, a reply that is no reply any more
+    as :data:`UNREADABLE_REPLY`: one damaged call does not keep the others from being read.
+    """
+
+    concurrency = 1
+
+    def __init__(
+        self,
+        model: Model,
+        calls: Calls,
+        name: str,
+        most_tokens: int,
+        refuse: Callable[[str, RawReply], ServiceRefused],
+        observe: Observe,
+    ) -> None:
+        self.name = name
+        self._model = model
+        self._calls = calls
+        self._most_tokens = most_tokens
+        self._refuse = refuse
+        self._observe = observe
+        self._kept: dict[str, Reply] = {}
+
+    async def ask(self, question: Question) -> Reply:
+        """The stored reply to ``question``.
+
+        Raises:
+            QuestionRefused: there is none, or it was a refusal.
+        """
+        question = requests.bounded(question, self._most_tokens)
+        key = requests.request_key(requests.canonical_request(self.name, question))
+        if key not in self._kept:
+            if len(self._kept) >= _MOST_KEPT:  # equal questions come close together
+                self._kept.clear()
+            self._kept[key] = await self._read(key, question)
+        return self._kept[key]
+
+    async def _read(self, key: str, question: Question) -> Reply:
+        stored = self._calls.answer(key)
+        if stored is None or stored.reply is None:
+            raise self._refused(key)
+        reply = await self._through_the_sdk(stored, question)
+        self._observe(stored, reply.snapshot, (reply.input_tokens, reply.output_tokens))
+        return reply
+
+    async def _through_the_sdk(self, stored: CallRecord, question: Question) -> Reply:
+        from llamaduo.service.providers import UNREADABLE, finish_of, send, text_of
+
+        attempt = Attempt(stored.key, stored.attempt, 0.0)
+        token = CALL.set(Call(attempt, raw=_raw(stored)))
+        try:
+            response = await send(self._model, question, seeded=False)
+        except UNREADABLE as error:
+            raise QuestionRefused(UNREADABLE_REPLY, call=stored.key) from error
+        finally:
+            CALL.reset(token)
+        return Reply(
+            key=stored.key,
+            text=text_of(response),
+            finish=finish_of(response),
+            snapshot=response.model_name or self.name,
+            input_tokens=response.usage.input_tokens,
+            output_tokens=response.usage.output_tokens,
+            usd=stored.usd or 0.0,
+            replayed=True,
+        )
+
+    def _refused(self, key: str) -> QuestionRefused:
+        """Why the run has no answer to ``key``, as it was told then."""
+        replies = [_raw(one) for one in self._calls.attempts(key) if one.reply is not None]
+        last = replies[-1] if replies else None
+        if last is None:
+            return QuestionRefused(NOT_STORED)
+        if 200 <= last.status < 300:
+            return QuestionRefused(setbacks.UNREADABLE_REASON, call=key)
+        refused = self._refuse(key, last)
+        if isinstance(refused, QuestionRefused):
+            return refused
+        return QuestionRefused(NOT_STORED)
+
+
+@asynccontextmanager
+async def replaying(
+    settings: ServiceSettings, calls: Calls, observe: Observe
+) -> AsyncIterator[Replay]:
+    """The service LLM of ``settings`` as ``calls`` remember it. ``observe`` sees every answer
+    that is read, once.
+
+    Raises:
+        ExtraMissing: the provider's SDK is not installed; its replies cannot be read without.
+    """
+    address.check_sdk(settings)
+    from llamaduo.service.providers import build_model
+
+    async with httpx2.AsyncClient(transport=_Shelf(), trust_env=False) as http:
+        yield Replay(
+            build_model(settings, _NO_KEY, http),
+            calls,
+            settings.model,
+            settings.max_output_tokens,
+            lambda key, raw: setbacks.refused(settings, key, raw),
+            observe,
+        )
+
+
+class _Shelf(httpx2.AsyncBaseTransport):
+    """Hands over the stored reply of the call under way. It has no network to send to."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        call = CALL.get(None)
+        if call is None or call.raw is None:
+            raise RuntimeError(f"{request.url.host}: nothing is sent in a replay")
+        return httpx2.Response(
+            call.raw.status,
+            headers={"content-type": call.raw.content_type},
+            content=call.raw.body,
+            request=request,
+        )
+
+
+def _raw(stored: CallRecord) -> RawReply:
+    return RawReply(stored.status or 0, stored.content_type or "", stored.reply or b"")

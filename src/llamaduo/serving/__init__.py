@@ -1,0 +1,1 @@
+"""A bundle behind the OpenAI API: engines, the queue before them, and the HTTP side."""

@@ -1,0 +1,123 @@
+"""Whether every file is the one that its stage wrote, and the bundle the one that was judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from llamaduo import __version__
+from llamaduo.errors import RunError
+from llamaduo.storage.atomic import sha256_of
+from llamaduo.verification.checks import Finding, different_fields, plain
+from llamaduo.verification.records import Records
+
+_LEAVES = {
+    "import": ("accepted.jsonl", "import.json"),
+    "split": ("train.jsonl", "test.jsonl", "final.jsonl", "split.json"),
+    "finetune": ("training.json",),
+    "infer": ("responses.jsonl", "inference.json"),
+    "judge": ("judgements.jsonl", "unscored.jsonl", "scores.json"),
+    "synthesize": ("raw.jsonl", "synthesis.json"),
+    "curate": ("synthetic.jsonl", "dropped.jsonl", "curation.json"),
+}
+"""What the manifest must have a hash of, so that dropping a name hides nothing."""
+_WEIGHTS = frozenset({".safetensors", ".gguf", ".bin", ".pt", ".pth", ".pkl", ".ckpt"})
+
+
+def hashes(records: Records, finding: Finding) -> None:
+    """Every hash of the manifest, and that no file of a stage is without one."""
+    for stage, finished in records.manifest.stages.items():
+        _compare(finding, records.root, finished.files, f"stage {stage}")
+        names = {PurePosixPath(name).name for name in finished.files}
+        for name in _LEAVES.get(stage.rpartition("/")[2], ()):
+            if name not in names:
+                finding.differ(f"manifest.json has no hash of {name}, which stage {stage} writes")
+    if records.manifest.version != __version__:
+        finding.notes.append(
+            f"The run was begun by llamaduo {records.manifest.version}; this is {__version__}."
+        )
+
+
+def _compare(finding: Finding, folder: Path, hashes: Mapping[str, str], owner: str) -> None:
+    for name, expected in hashes.items():
+        path = folder / name
+        if not _is_within(folder, path):
+            finding.expect(False, f"{name} of {owner} is outside the run")
+        elif not path.is_file():
+            finding.expect(False, f"{name} of {owner} is missing")
+        else:
+            finding.expect(sha256_of(path) == expected, f"{name} is not the file that {owner} left")
+
+
+def _is_within(folder: Path, path: Path) -> bool:
+    """A damaged manifest must not make us read files of elsewhere."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+# --- the bundle ---------------------------------------------------------------------------
+
+
+def bundle(records: Records, finding: Finding) -> None:
+    """The bundle's files, and that its evidence is the run's."""
+    folder = records.directory.bundle
+    found = _read(folder / "bundle.json")
+    files = found.get("files")
+    if not isinstance(files, dict) or not files:
+        raise RunError(f"{folder / 'bundle.json'} lists no files.")
+    _compare(finding, folder, files, "the bundle")
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix in _WEIGHTS and name not in files:
+            finding.differ(f"{name} is in the bundle, but bundle.json has no hash of it")
+    _compare_evidence(records, finding, found)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """As plain JSON: a bundle of another version has a verdict and hashes, too."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} is not a bundle's list.")
+    return found
+
+
+def _compare_evidence(records: Records, finding: Finding, found: Mapping[str, Any]) -> None:
+    verdict = records.verdict
+    if verdict is None:
+        finding.notes.append("The run has no verdict now, so the bundle's was not compared.")
+        return
+    _same(finding, "verdict", found.get("verdict"), plain(verdict))
+    label = "target met" if verdict.outcome == "passed" else "target missed"
+    _same(finding, "label", found.get("label"), label)
+    _same(finding, "cycle", found.get("cycle"), verdict.best_cycle)
+    best = f"cycles/{verdict.best_cycle:03d}"
+    _same(finding, "scores", found.get("scores"), plain(records.scores(best)))
+    final = f"final/{verdict.best_cycle:03d}"
+    if found.get("final") is not None and records.is_finished(f"{final}/judge"):
+        _same(finding, "final", found["final"], plain(records.scores(final)))
+    _compare_adapter(records, finding, found["files"], f"{best}/checkpoint")
+
+
+def _same(finding: Finding, name: str, recorded: Any, derived: Any) -> None:
+    finding.checked += 1
+    for words in different_fields(recorded, derived):
+        finding.differ(f"bundle.json, {name}: {words.replace('derived again it', 'the run')}")
+
+
+def _compare_adapter(
+    records: Records, finding: Finding, files: Mapping[str, str], checkpoint: str
+) -> None:
+    """An adapter is packed as it was judged; merged weights have a hash of their own."""
+    packed = files.get("adapter_model.safetensors")
+    judged = {
+        digest
+        for finished in records.manifest.stages.values()
+        for name, digest in finished.files.items()
+        if name == f"{checkpoint}/adapter_model.safetensors"
+    }
+    if packed and judged:
+        finding.expect(packed in judged, f"the bundle's adapter is not that of {checkpoint}")

@@ -1,0 +1,95 @@
+"""Whether the ledger is whole, and what was spent what its replies say."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+
+from llamaduo.service.calls import CallRecord
+from llamaduo.service.pricing import price_of
+from llamaduo.service.requests import request_key
+from llamaduo.service.settings import Price
+from llamaduo.verification.checks import Finding
+from llamaduo.verification.records import Records
+
+_MILLION = 1_000_000
+
+
+def ledger(records: Records, finding: Finding) -> None:
+    """Each call's key is the hash of its request, each answer has a reply, none is there twice."""
+    answered: set[str] = set()
+    doubtful = 0
+    for call in records.calls:
+        finding.checked += 1
+        for words in _damage(call, answered):
+            finding.differ(f"call {call.key[:12]}, attempt {call.attempt}: {words}")
+        if call.state == "answered":
+            answered.add(call.key)
+        doubtful += call.state == "sent"
+    if doubtful:
+        finding.notes.append(f"{doubtful} calls are in doubt: sent, and no answer arrived.")
+
+
+def _damage(call: CallRecord, answered: set[str]) -> Iterator[str]:
+    if request_key(call.request) != call.key:
+        yield "its key is not the hash of its request"
+    if call.state == "answered" and (call.reply is None or call.status is None):
+        yield "it is answered, but has no reply"
+    if call.state == "answered" and call.key in answered:
+        yield "it is answered twice"
+    if call.state != "answered" and call.usd:
+        yield "it has a price, but no answer"
+
+
+def spent(records: Records, finding: Finding) -> None:
+    """Tokens and dollars of every answer, against its raw reply and the known price."""
+    for words in records.recount.differing:
+        finding.differ(words)
+    by_model: dict[str, list[CallRecord]] = defaultdict(list)
+    total, unused = 0.0, 0
+    for call in records.calls:
+        if call.state == "answered":
+            finding.checked += 1
+            by_model[call.model].append(call)
+            total += call.usd or 0.0
+            unused += call.key not in records.recount.read
+    for model, calls in by_model.items():
+        _priced(records, finding, model, calls)
+    finding.notes.append(f"${total:,.4f} for {finding.checked:,} answered calls.")
+    if unused and not records.recount.read:
+        finding.left_out = "Tokens were not read again from the replies."
+    elif unused:
+        finding.notes.append(f"{unused:,} of them are of no stage that is finished.")
+
+
+def _priced(records: Records, finding: Finding, model: str, calls: list[CallRecord]) -> None:
+    """Dollars must be tokens times price. A price that fits no call at all was changed since;
+    one that fits some and not others was changed in between, or the others were."""
+    price = _price(records, model)
+    known = [call for call in calls if call.usd is not None]
+    if price is None or not known:
+        return
+    wrong = [call for call in known if not _fits(call, price)]
+    if len(wrong) == len(known) and len(known) > 1:
+        finding.notes.append(f"{model}: its price is another one now, so dollars were not checked.")
+        return
+    for call in wrong:
+        finding.differ(
+            f"call {call.key[:12]} ({call.stage}) is down for ${call.usd:,.6f}, its tokens cost"
+            f" ${_cost(call, price):,.6f}; the ledger, or the price during the run, was changed"
+        )
+
+
+def _price(records: Records, model: str) -> Price | None:
+    config = records.config
+    return next((price_of(s) for s in (config.service, *config.judges) if s.model == model), None)
+
+
+def _cost(call: CallRecord, price: Price) -> float:
+    tokens = (call.input_tokens or 0, call.output_tokens or 0)
+    return (tokens[0] * price.input + tokens[1] * price.output) / _MILLION
+
+
+def _fits(call: CallRecord, price: Price) -> bool:
+    return math.isclose(call.usd or 0.0, _cost(call, price), rel_tol=1e-9, abs_tol=1e-12)

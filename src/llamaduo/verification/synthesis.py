@@ -1,0 +1,135 @@
+"""Whether the synthetic pairs are what the service LLM replied, and what curation kept of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from llamaduo.curation.curate import curate
+from llamaduo.errors import ExtraMissing
+from llamaduo.records import (
+    CurationFigures,
+    Dropped,
+    FinalSplit,
+    Pair,
+    RawBatch,
+    SynthesisFigures,
+    TestSplit,
+    TrainSplit,
+)
+from llamaduo.service.replay import replaying
+from llamaduo.synthesis.synthesize import synthesize
+from llamaduo.verification.checks import Finding
+from llamaduo.verification.data import ids
+from llamaduo.verification.records import Records
+
+
+def synthesized(records: Records, finding: Finding, cycle: int) -> None:
+    """The raw pairs after ``cycle``, read again from the raw replies; their seeds are train
+    pairs."""
+    folder = f"cycles/{cycle:03d}"
+    raw = records.many(f"{folder}/raw.jsonl", Pair)
+    figures = records.one(f"{folder}/synthesis.json", SynthesisFigures)
+    train = {pair.id for pair in records.split("train")}
+    for pair in raw:
+        strangers = sorted(set(pair.provenance.seeds) - train)
+        finding.expect(
+            not strangers, f"pair {pair.id} was modelled on {', '.join(strangers)}, no train pair"
+        )
+    try:
+        batch = asyncio.run(_synthesize_again(records, cycle))
+    except ExtraMissing as missing:
+        finding.left_out = f"Raw replies were not read again: {missing.message} {missing.hint}"
+        _calls_are_there(records, finding, raw)
+        return
+    _compare(finding, raw, batch.pairs)
+    counts = (len(batch.pairs), batch.requests, batch.salvaged, batch.malformed)
+    finding.same("synthesis.json", figures, SynthesisFigures(*counts))
+
+
+async def _synthesize_again(records: Records, cycle: int) -> RawBatch:
+    config = records.config
+    async with replaying(config.service, records.calls, records.observe) as service:
+        return await synthesize(
+            TrainSplit(records.split("train")),
+            service,
+            config.synthesis,
+            config.task,
+            cycle=cycle,
+            notify=records.telling(f"cycles/{cycle:03d}/synthesis"),
+        )
+
+
+def _compare(finding: Finding, raw: Sequence[Pair], derived: Sequence[Pair]) -> None:
+    finding.checked += len(derived)
+    if tuple(raw) == tuple(derived):
+        return
+    again = {(pair.provenance.call, pair.id): pair for pair in derived}
+    for pair in raw:
+        found = again.pop((pair.provenance.call, pair.id), None)
+        if found is None:
+            call = (pair.provenance.call or "")[:12]
+            finding.differ(f"raw.jsonl: pair {pair.id} is not in the reply to its call {call}")
+        elif found != pair:
+            finding.same(f"raw.jsonl, pair {pair.id}", pair, found)
+    for pair in again.values():
+        call = (pair.provenance.call or "")[:12]
+        finding.differ(f"raw.jsonl lacks pair {pair.id} of the reply to call {call}")
+    if not finding.differing:
+        finding.differ("raw.jsonl has the right pairs in another order, or some of them twice")
+
+
+def _calls_are_there(records: Records, finding: Finding, raw: Iterable[Pair]) -> None:
+    for pair in raw:
+        call = pair.provenance.call
+        there = call is not None and records.calls.answer(call) is not None
+        finding.expect(there, f"pair {pair.id}: its call is not in the ledger")
+
+
+# --- curation -----------------------------------------------------------------------------
+
+
+def curated(records: Records, finding: Finding, cycle: int) -> None:
+    """Kept and dropped make up the raw batch, none of the kept is held out, and curating again
+    keeps and drops the same."""
+    folder = f"cycles/{cycle:03d}"
+    raw = records.many(f"{folder}/raw.jsonl", Pair)
+    kept = records.kept(cycle)
+    dropped = records.many(f"{folder}/dropped.jsonl", Dropped)
+    ids(finding, "synthetic.jsonl", kept)
+    together = Counter(pair.id for pair in (*kept, *(drop.pair for drop in dropped)))
+    if together != Counter(pair.id for pair in raw):
+        finding.differ(
+            f"{len(kept)} kept and {len(dropped)} dropped pairs are not the {len(raw)} raw ones"
+        )
+    held_out = {pair.id for name in ("test", "final") for pair in records.split(name)}
+    for pair in kept:
+        finding.expect(pair.id not in held_out, f"synthetic pair {pair.id} is a held-out one")
+    _curate_again(records, finding, cycle, raw)
+
+
+def _curate_again(records: Records, finding: Finding, cycle: int, raw: Sequence[Pair]) -> None:
+    folder = f"cycles/{cycle:03d}"
+    config = records.config
+    again = curate(
+        raw,
+        train=TrainSplit(records.split("train")),
+        earlier=records.kept_before(cycle),
+        test=TestSplit(records.split("test")),
+        final=FinalSplit(records.split("final")),
+        settings=config.curation,
+        task=config.task,
+        notify=records.telling(f"{folder}/curation"),
+    )
+    kept = {pair.id for pair in again.kept}
+    for pair in records.kept(cycle):
+        finding.expect(pair.id in kept, f"synthetic pair {pair.id} is not kept when curated again")
+    finding.expect(
+        again.kept == records.kept(cycle)
+        and again.dropped == records.many(f"{folder}/dropped.jsonl", Dropped),
+        "synthetic.jsonl and dropped.jsonl are not what curating raw.jsonl again comes to",
+    )
+    steps = Counter(drop.step for drop in again.dropped)
+    figures = CurationFigures(len(again.kept), dict(steps), again.discounted)
+    finding.same("curation.json", records.one(f"{folder}/curation.json", CurationFigures), figures)

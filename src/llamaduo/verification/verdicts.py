@@ -1,0 +1,86 @@
+"""Whether the verdicts follow from the scores, the target and the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from llamaduo.evaluation.verdict import FINAL_NOT_JUDGED, reach_verdict
+from llamaduo.records import METRICS, Verdict
+from llamaduo.verification.checks import Finding
+from llamaduo.verification.records import Records
+
+
+def verdicts(records: Records, finding: Finding) -> None:
+    """The verdict of every cycle, and the run's, reached again (Eq. 9)."""
+    judged = [c for c in records.cycles() if records.is_finished(f"cycles/{c:03d}/judge")]
+    run = records.verdict
+    for cycle in judged:
+        name = f"cycles/{cycle:03d}/verdict.json"
+        if not (records.root / name).exists():
+            finding.notes.append(f"Cycle {cycle} has no verdict yet.")
+        elif run is not None and cycle > run.cycle:
+            finding.notes.append(
+                f"Cycle {cycle} was run for a target that has been changed since; the run's"
+                f" verdict is of cycles 0 to {run.cycle}, and its own was not compared."
+            )
+        else:
+            recorded = records.one(name, Verdict)
+            _compare(finding, name, recorded, list(_possible(records, cycle)))
+    if run is None:
+        finding.notes.append("The run has no verdict yet.")
+    elif run.cycle not in judged:
+        finding.differ(f"verdict.json is of cycle {run.cycle}, which was not judged")
+    else:
+        possible = list(_possible(records, run.cycle))
+        _compare(finding, "verdict.json", run, possible + _unconfirmed(records, possible))
+        finding.notes.append(f"The target in run.yaml: {_target(records)}.")
+
+
+def _target(records: Records) -> str:
+    """It may be changed when a run is carried on, so a verdict is worth what its target is."""
+    target = records.config.target
+    asked = []
+    for metric in METRICS:
+        wanted = target.of(metric)
+        if wanted.mean_score is not None:
+            asked.append(f"{metric} mean score {wanted.mean_score:g}")
+        for zeta, share in sorted(wanted.coverage_percentage.items()):
+            asked.append(f"{metric} coverage percentage (ζ = {zeta}) {share:g}")
+    return ", ".join(asked)
+
+
+def _possible(records: Records, cycle: int) -> Iterator[Verdict]:
+    """The verdict after ``cycle``: that of the loop, or that of a loop whose budget ended, which
+    no record but the verdict itself tells apart."""
+    history = [records.scores(f"cycles/{one:03d}") for one in range(cycle + 1)]
+    sources = {pair.reference_source for pair in records.split("test")}
+    limits = records.config.limits
+    spent = records.found_calls.spent_usd() if records.found_calls else 0.0
+    for exhausted in (False, True) if limits.budget_usd is not None else (False,):
+        yield reach_verdict(
+            history,
+            records.config.target,
+            limits,
+            reference_sources=sources,
+            spent_usd=spent,
+            budget_exhausted=exhausted,
+        )
+
+
+def _unconfirmed(records: Records, possible: list[Verdict]) -> list[Verdict]:
+    """The same, of a run whose budget ended before its final split was judged."""
+    return [
+        replace(one, reason=f"{one.reason} {FINAL_NOT_JUDGED}")
+        for one in possible
+        if records.config.limits.budget_usd is not None
+        and records.split("final")
+        and not records.is_finished(f"final/{one.best_cycle:03d}/judge")
+    ]
+
+
+def _compare(finding: Finding, name: str, recorded: Verdict, possible: list[Verdict]) -> None:
+    if recorded in possible:
+        finding.checked += 1
+    else:
+        finding.same(name, recorded, possible[0])

@@ -1,0 +1,171 @@
+"""Two runs side by side: what cannot be compared is said first."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamaduo.errors import UsageError
+from llamaduo.records import Judgement, Response
+from llamaduo.reporting.compare import Comparison, as_json, compare_sides
+from llamaduo.reporting.compare_tables import comparison_tables, signed
+from llamaduo.reporting.tables import Table
+from llamaduo.storage.jsonl import read_records, write_records
+from tests.reporting.runs import pair, whole_run
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    return whole_run(tmp_path / "left")
+
+
+@pytest.fixture
+def right(tmp_path: Path) -> Path:
+    return whole_run(tmp_path / "right")
+
+
+def better(run: Path, points: int, first: int) -> None:
+    """Raise the precision of the first responses of the best cycle, lower the last one's."""
+    path = run / "cycles/001/judgements.jsonl"
+    found = read_records(path, Judgement)
+    ids = [one.id for one in read_records(run / "cycles/001/responses.jsonl", Response)]
+
+    def changed(one: Judgement) -> Judgement:
+        gain = points if one.response_id in ids[:first] else 0
+        gain -= points if one.response_id == ids[-1] else 0
+        values = {name: getattr(one, name) for name in one.__slots__}
+        return Judgement(**(values | {"precision": one.precision + gain}))
+
+    write_records(path, [changed(one) for one in found])
+
+
+def table(comparison: Comparison, title: str) -> Table:
+    return next(one for one in comparison_tables(comparison) if one.title == title)
+
+
+def rows(comparison: Comparison, title: str) -> dict[str, tuple[str, ...]]:
+    return {row[0]: row[1:] for row in table(comparison, title).rows}
+
+
+def test_a_run_against_itself(left: Path) -> None:
+    same = compare_sides((left, None), (left, None))
+    assert same.warnings == ()
+    assert same.settings == ()
+    assert same.changes == ()
+    assert {tally.equal for tally in same.tallies.values()} == {16}
+    assert rows(same, "Scores")["precision, mean"] == ("91.5", "91.5", "0.0")
+    assert "Every setting is the same." in table(same, "Data, effort, money").note
+
+
+def test_prompts_that_got_better_and_worse(left: Path, right: Path) -> None:
+    better(right, 20, first=3)
+    found = compare_sides((left, None), (right, None))
+    precision = found.tallies["precision"]
+    assert (precision.better, precision.worse, precision.equal) == (3, 1, 12)
+    assert found.tallies["similarity"].equal == 16
+    gains = sorted(one.difference for one in found.changes)
+    assert gains == pytest.approx([-10, 10, 10, 10])
+    assert {one.prompt for one in found.changes} == {
+        "test prompt 0", "test prompt 1", "test prompt 2", "test prompt 15",
+    }  # fmt: skip
+
+
+def test_cycles_of_one_run(finished_run: Path) -> None:
+    found = compare_sides((finished_run, "base"), (finished_run, "1"))
+    assert found.same_prompts
+    assert found.left.name == f"{finished_run.name}, the base model"
+    trained = rows(found, "Data, effort, money")["Pairs trained on"]
+    assert trained[0] == "—"
+    assert int(trained[1]) > 0
+    assert rows(found, "Verdict of the run")["Outcome"] == ("stopped", "stopped")
+
+
+def test_a_cycle_has_its_own_verdict(left: Path) -> None:
+    found = compare_sides((left, "1"), (left, None))
+    assert rows(found, "Verdict of the run")["Outcome"] == ("passed", "passed")
+
+
+def test_other_test_splits_are_said_first(left: Path, right: Path) -> None:
+    path = right / "coverage/test.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
+    write_records(path.with_name("more.jsonl"), [pair("another", "label")])
+    path.write_text(path.read_text() + path.with_name("more.jsonl").read_text())
+    found = compare_sides((left, None), (right, None))
+    assert found.warnings[0] == (
+        "The test splits differ, so the scores are not comparable: 16 prompts against 16, 15 in"
+        " common."
+    )
+    assert found.tallies == {}
+    assert found.changes == ()
+    assert "mean little" in table(found, "Scores").note
+    assert as_json(found)["same_prompts"] is False
+
+
+def test_test_against_final(finished_run: Path) -> None:
+    found = compare_sides((finished_run, "0"), (finished_run, "final"))
+    assert found.warnings[0].startswith("One side answers its test split, the other its final")
+
+
+def test_settings_and_judges_and_versions_that_differ(left: Path, right: Path) -> None:
+    path = right / "run.yaml"
+    text = path.read_text().replace("temperature: 0.7", "temperature: 0.2, future: 3")
+    path.write_text(text.replace("version: 0.1.0", "version: 9.9.9"))
+    scores = right / "cycles/001/scores.json"
+    scores.write_text(scores.read_text().replace("anthropic:judge-b", "google:judge-c"))
+    found = compare_sides((left, None), (right, None))
+    assert [(one.key, one.left, one.right) for one in found.settings] == [
+        ("inference.future", None, 3),
+        ("inference.temperature", 0.7, 0.2),
+    ]
+    assert any("The judges differ" in one and "google:judge-c" in one for one in found.warnings)
+    assert any("9.9.9" in one for one in found.warnings)
+    assert "anthropic:judge-b: precision, mean" in rows(found, "Scores")
+    assert rows(found, "Scores")["google:judge-c: precision, mean"][0] == "—"
+    assert rows(found, "Settings that differ")["inference.future"] == ("—", "3")
+
+
+def test_a_rehearsal_against_a_real_run(left: Path, tmp_path: Path) -> None:
+    rehearsal = whole_run(tmp_path / "rehearsal", rehearsed=True)
+    found = compare_sides((left, None), (rehearsal, None))
+    assert found.warnings == ("rehearsal, cycle 1, is a rehearsal: its judge is a program.",)
+    assert found.settings == ()
+
+
+def test_json_has_what_the_tables_have(left: Path, right: Path) -> None:
+    better(right, 20, first=3)
+    found: dict[str, Any] = json.loads(
+        json.dumps(as_json(compare_sides((left, None), (right, "1"))))
+    )
+    assert found["same_split"] is True
+    assert found["prompts"]["precision"] == {"better": 3, "worse": 1, "equal": 12}
+    assert found["differences"]["precision"]["mean_score"] == 0.0
+    assert [side["name"] for side in found["sides"]] == ["left, cycle 1", "right, cycle 1"]
+    assert len(found["changes"]) == 4
+
+
+def test_a_run_that_has_no_scores_yet(left: Path, right: Path) -> None:
+    for name in ("scores.json", "judgements.jsonl", "verdict.json", "training.json"):
+        (right / "cycles/001" / name).unlink()
+    (right / "verdict.json").unlink()
+    found = compare_sides((left, None), (right, "1"))
+    assert rows(found, "Scores")["precision, mean"] == ("91.5", "—", "—")
+    assert found.tallies == {}
+
+
+def test_a_set_that_is_not_there(left: Path, right: Path) -> None:
+    shutil.rmtree(right / "cycles/001")
+    with pytest.raises(UsageError, match="no responses"):
+        compare_sides((left, None), (right, "1"))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.24, "+1.2"), (-0.4, "-0.4"), (0.0, "0.0"), (-0.01, "0.0"), (None, "—")],
+)
+def test_differences_have_their_sign(value: float | None, text: str) -> None:
+    assert signed(value) == text

@@ -1,0 +1,102 @@
+"""Bundles that are not served, and why; and which engine serves the others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from llamaduo.errors import BundleError, ModelError, UsageError
+from llamaduo.serving.choosing import choose_bundles
+from llamaduo.serving.loading import Capacity, loaded
+from tests.serving.made import adapter_bundle
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle, tmp_path / "copy"))
+
+
+def test_a_bundle_a_run_and_a_name(bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "run" / "bundle")
+    chosen = choose_bundles([str(bundle), f"mine={tmp_path / 'run'}"], "transformers", None)
+    assert [(one.name, one.gguf) for one in chosen] == [("tiny", None), ("mine", None)]
+    assert chosen[1].folder == tmp_path / "run" / "bundle"
+
+
+def test_the_engine_is_chosen_by_what_there_is(bundle: Path, copy: Path) -> None:
+    gguf = bundle / "model-F16.gguf"
+    assert choose_bundles([str(bundle)], "auto", None)[0].gguf == gguf
+    assert choose_bundles([str(bundle)], "auto", "F16")[0].gguf == gguf
+    assert choose_bundles([str(bundle)], "transformers", None)[0].gguf is None
+    with pytest.raises(UsageError, match="Q8_0"):
+        choose_bundles([str(bundle)], "auto", "Q8_0")
+    with pytest.raises(UsageError, match="--gguf"):
+        choose_bundles([str(bundle)], "transformers", "F16")
+
+
+def test_without_a_gguf_file_there_is_transformers(base: Path, tmp_path: Path) -> None:
+    folder = adapter_bundle(base, tmp_path / "adapter", "one", seed=1)
+    assert choose_bundles([str(folder)], "auto", None)[0].gguf is None
+    with pytest.raises(UsageError, match=r"no model-F16\.gguf") as caught:
+        choose_bundles([str(folder)], "xllamacpp", None)
+    assert "llamaduo deploy" in caught.value.hint
+
+
+def test_two_of_one_name(bundle: Path, copy: Path) -> None:
+    with pytest.raises(UsageError, match="called tiny") as caught:
+        choose_bundles([str(bundle), str(copy)], "auto", None)
+    assert "NAME=" in caught.value.hint
+    with pytest.raises(UsageError, match="no name for a model"):
+        choose_bundles([f" ={bundle}"], "auto", None)
+
+
+def test_what_is_no_bundle(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(BundleError, match="not a bundle"):
+            choose_bundles([str(place)], "auto", None)
+
+
+def test_a_changed_file(copy: Path) -> None:
+    with (copy / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    with pytest.raises(BundleError, match=r"model\.safetensors was changed"):
+        choose_bundles([str(copy)], "auto", None)
+
+
+def test_a_pickle_inside(copy: Path) -> None:
+    (copy / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    with pytest.raises(BundleError, match="pickle"):
+        choose_bundles([str(copy)], "auto", None)
+
+
+def test_an_unknown_version(copy: Path) -> None:
+    manifest = copy / "bundle.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 99}))
+    with pytest.raises(BundleError, match="format 99"):
+        choose_bundles([str(copy)], "auto", None)
+
+
+def test_a_base_that_is_missing_or_another_one(base: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copytree(base, tmp_path / "base"))
+    chosen = choose_bundles(
+        [str(adapter_bundle(mine, tmp_path / "adapter", "one", seed=1))], "auto", None
+    )
+    config = mine / "config.json"
+    config.write_text(config.read_text() + "\n")
+    with (
+        pytest.raises(ModelError, match="fingerprint") as caught,
+        loaded(chosen, Capacity(), tmp_path),
+    ):
+        pass
+    assert "merged" in caught.value.hint
+    shutil.rmtree(mine)
+    with (
+        pytest.raises(ModelError, match="needs its base model") as caught,
+        loaded(chosen, Capacity(), tmp_path),
+    ):
+        pass
+    assert "merged" in caught.value.hint

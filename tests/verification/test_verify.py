@@ -1,0 +1,425 @@
+"""A run verifies; whatever is changed in it afterwards is found and named."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamaduo.errors import RunError, RunIncompatible
+from llamaduo.records import Event
+from llamaduo.storage.run_directory import RunDirectory
+from llamaduo.verification.checks import Check
+from llamaduo.verification.verify import verify
+from tests.verification.tampering import edit_json, edit_ledger, edit_lines, seal, tree
+
+BASE, FIRST = "base", "cycles/000"
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def verified(run: Path) -> dict[str, Check]:
+    return {check.name: check for check in verify(RunDirectory(run))}
+
+
+def wrong(run: Path) -> dict[str, str]:
+    """What differs, by the name of the check."""
+    return {name: check.detail for name, check in verified(run).items() if check.ok is False}
+
+
+def test_a_run_that_nobody_touched(run: Path) -> None:
+    checks = verified(run)
+    assert wrong(run) == {}
+    assert all(check.ok for check in checks.values())
+    assert [*checks][:4] == ["files", "ledger", "import", "split"]
+    assert {f"{BASE}/judgements", f"{FIRST}/synthesis", f"{FIRST}/curation"} <= checks.keys()
+    assert {"final/000/scores", "verdict", "spend", "bundle"} <= checks.keys()
+    lines = (run / BASE / "judgements.jsonl").read_text().count("\n")
+    assert checks[f"{BASE}/judgements"].checked == lines + 1
+    assert "precision mean score 99" in checks["verdict"].detail
+
+
+def test_nothing_is_written_and_nothing_is_sent(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was asked for")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    before = tree(run)
+    assert wrong(run) == {}
+    assert tree(run) == before
+
+
+def test_a_ledger_with_a_log_beside_it_is_read_with_it_and_left_alone(run: Path) -> None:
+    with closing(sqlite3.connect(run / "ledger.sqlite")) as writer:
+        writer.execute("UPDATE attempts SET input_tokens = 1 WHERE rowid = 1")
+        writer.commit()
+        assert (run / "ledger.sqlite-wal").stat().st_size
+        before = tree(run)
+        assert "1 and" in wrong(run)["spend"]
+        assert tree(run) == before
+
+
+def test_progress_of_the_longest_parts_is_told(run: Path) -> None:
+    events: list[Event] = []
+    verify(RunDirectory(run), notify=events.append)
+    assert {"judgements", "requests", "pairs"} <= {event.unit for event in events}
+
+
+# --- what was changed ---------------------------------------------------------------------
+
+
+def raw_scores(run: Path) -> None:
+    """Another score in the raw reply behind a judgement."""
+    call = json.loads((run / BASE / "judgements.jsonl").read_text().splitlines()[0])["call"]
+    with closing(sqlite3.connect(run / "ledger.sqlite")) as ledger:
+        select = "SELECT reply FROM attempts WHERE key = ?"
+        reply = json.loads(ledger.execute(select, (call,)).fetchone()[0])
+    message = reply["choices"][0]["message"]
+    marks = json.loads(message["content"])
+    marks["precision"]["score"] = 99
+    message["content"] = json.dumps(marks)
+    assert edit_ledger(
+        run, "UPDATE attempts SET reply = ? WHERE key = ?", (json.dumps(reply).encode(), call)
+    )
+
+
+def a_call_is_gone(run: Path) -> None:
+    call = json.loads((run / BASE / "judgements.jsonl").read_text().splitlines()[0])["call"]
+    assert edit_ledger(run, "DELETE FROM attempts WHERE key = ?", (call,))
+
+
+def a_reply_is_torn(run: Path) -> None:
+    call = json.loads((run / BASE / "judgements.jsonl").read_text().splitlines()[0])["call"]
+    assert edit_ledger(run, "UPDATE attempts SET reply = '{' WHERE key = ?", (call,))
+
+
+def judgement(field: str, value: object) -> Callable[[Path], None]:
+    def change(run: Path) -> None:
+        edit_lines(run / BASE / "judgements.jsonl", lambda rows: rows[0].update({field: value}))
+
+    return change
+
+
+def judgement_left_out(run: Path) -> None:
+    edit_lines(run / BASE / "judgements.jsonl", lambda rows: rows[1:])
+
+
+def judgement_twice(run: Path) -> None:
+    edit_lines(run / BASE / "judgements.jsonl", lambda rows: [rows[0], *rows])
+
+
+def judgement_unscored(run: Path) -> None:
+    """A bad judgement, made one that did not count."""
+    path = run / BASE / "judgements.jsonl"
+    first = json.loads(path.read_text().splitlines()[0])
+    judgement_left_out(run)
+    keys = ("response_id", "pair_id", "judge", "index", "call")
+    lost = {key: first[key] for key in keys} | {"reason": "not JSON"}
+    (run / BASE / "unscored.jsonl").write_text(json.dumps(lost) + "\n")
+
+
+def response_text(run: Path) -> None:
+    edit_lines(run / FIRST / "responses.jsonl", lambda rows: rows[0].update(text="better"))
+
+
+def response_left_out(run: Path) -> None:
+    edit_lines(run / FIRST / "responses.jsonl", lambda rows: rows[1:])
+
+
+def scores(run: Path) -> None:
+    def change(found: Any) -> None:
+        found["panel"]["precision"]["mean_score"] = 99.5
+
+    edit_json(run / FIRST / "scores.json", change)
+
+
+def verdict(run: Path) -> None:
+    edit_json(run / "verdict.json", lambda found: found.update(outcome="passed", shortfalls=[]))
+
+
+def verdict_of_a_cycle(run: Path) -> None:
+    edit_json(run / FIRST / "verdict.json", lambda found: found.update(best_cycle=1))
+
+
+def reference(run: Path) -> None:
+    for name in ("accepted", "test"):
+        edit_lines(run / "coverage" / f"{name}.jsonl", lambda rows: rows[0].update(response="x"))
+
+
+def held_out_into_train(run: Path) -> None:
+    coverage = run / "coverage"
+    moved = json.loads((coverage / "test.jsonl").read_text().splitlines()[0])
+    edit_lines(coverage / "train.jsonl", lambda rows: [*rows, moved])
+
+
+def split_hash(run: Path) -> None:
+    edit_json(run / "coverage" / "split.json", lambda found: found.update(sha256="0" * 64))
+
+
+def import_count(run: Path) -> None:
+    edit_json(run / "coverage" / "import.json", lambda found: found.update(read=999))
+
+
+def raw_pair_invented(run: Path) -> None:
+    def change(rows: Any) -> Any:
+        return [*rows, rows[0] | {"id": "f" * 16, "response": "invented"}]
+
+    edit_lines(run / FIRST / "raw.jsonl", change)
+
+
+def seed_is_held_out(run: Path) -> None:
+    test = json.loads((run / "coverage" / "test.jsonl").read_text().splitlines()[0])["id"]
+    edit_lines(run / FIRST / "raw.jsonl", lambda rows: rows[0]["provenance"].update(seeds=[test]))
+
+
+def held_out_pair_kept(run: Path) -> None:
+    pair = json.loads((run / "coverage" / "test.jsonl").read_text().splitlines()[0])
+    edit_lines(run / FIRST / "synthetic.jsonl", lambda rows: [*rows, pair])
+
+
+def pair_not_kept(run: Path) -> None:
+    edit_lines(run / FIRST / "synthetic.jsonl", lambda rows: rows[1:])
+
+
+def curation_count(run: Path) -> None:
+    edit_json(run / FIRST / "curation.json", lambda found: found.update(kept=found["kept"] + 1))
+
+
+def training_pairs(run: Path) -> None:
+    edit_json(run / FIRST / "training.json", lambda found: found.update(pairs=3))
+
+
+def tokens(run: Path) -> None:
+    assert edit_ledger(run, "UPDATE attempts SET output_tokens = 9999 WHERE rowid = 2")
+
+
+def dollars(run: Path) -> None:
+    assert edit_ledger(run, "UPDATE attempts SET usd = 5.0 WHERE rowid = 2")
+
+
+def request_in_the_ledger(run: Path) -> None:
+    assert edit_ledger(run, "UPDATE attempts SET request = request || ' ' WHERE rowid = 2")
+
+
+def bundle_scores(run: Path) -> None:
+    edit_json(
+        run / "bundle" / "bundle.json", lambda found: found["scores"].update(exact_match=100.0)
+    )
+
+
+def bundle_label(run: Path) -> None:
+    edit_json(run / "bundle" / "bundle.json", lambda found: found.update(label="target met"))
+
+
+def stray_weights(run: Path) -> None:
+    (run / "bundle" / "other.safetensors").write_bytes(b"weights")
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "says"),
+    [
+        (raw_scores, f"{BASE}/judgements", "in its reply 99"),
+        (a_call_is_gone, f"{BASE}/judgements", "the ledger has no answer to this request"),
+        (a_reply_is_torn, f"{BASE}/judgements", "the stored reply cannot be read"),
+        (judgement("precision", 98), f"{BASE}/judgements", "precision is 98"),
+        (judgement("precision", 98), f"{BASE}/scores", "judges.openai-chat:rehearsal.precision"),
+        (judgement("precision_reason", "fine"), f"{BASE}/judgements", "precision_reason is 'fine'"),
+        (judgement("call", "0" * 64), f"{BASE}/judgements", "call is '000"),
+        (judgement("response_id", "nobody-0"), f"{BASE}/judgements", "is not recorded"),
+        (judgement("response_id", "nobody-0"), f"{BASE}/scores", "not among"),
+        (judgement_left_out, f"{BASE}/judgements", "is not recorded"),
+        (judgement_twice, f"{BASE}/judgements", "is recorded twice"),
+        (judgement_unscored, f"{BASE}/judgements", "unscored, but its reply has the scores"),
+        (response_text, f"{FIRST}/judgements", "the ledger has no answer to this request"),
+        (response_left_out, f"{FIRST}/responses", "responses, not 2"),
+        (scores, f"{FIRST}/scores", "panel.precision.mean_score is 99.5"),
+        (scores, "bundle", "scores"),
+        (verdict, "verdict", 'outcome is "passed", derived again it is "stopped"'),
+        (verdict, "bundle", "verdict"),
+        (verdict_of_a_cycle, "verdict", "cycles/000/verdict.json: best_cycle is 1"),
+        (reference, "import", "another prompt or response than its id says"),
+        (reference, "split", "another prompt or response than its id says"),
+        (reference, f"{BASE}/judgements", "the ledger has no answer to this request"),
+        (held_out_into_train, "split", "is in both the train and the test split"),
+        (held_out_into_train, f"{FIRST}/training", "was trained on and is held out"),
+        (split_hash, "split", "sha256"),
+        (import_count, "import", "999 rows were read"),
+        (raw_pair_invented, f"{FIRST}/synthesis", "pair ffffffffffffffff is not in the reply"),
+        (seed_is_held_out, f"{FIRST}/synthesis", "no train pair"),
+        (held_out_pair_kept, f"{FIRST}/curation", "is a held-out one"),
+        (held_out_pair_kept, "cycles/001/training", "is held out"),
+        (pair_not_kept, f"{FIRST}/curation", "are not the"),
+        (curation_count, f"{FIRST}/curation", "curation.json: kept is"),
+        (training_pairs, f"{FIRST}/training", "training.json counts 3 pairs"),
+        (tokens, "spend", "9999 tokens"),
+        (dollars, "spend", "is down for $5.000000"),
+        (request_in_the_ledger, "ledger", "its key is not the hash of its request"),
+        (bundle_scores, "bundle", "exact_match is 100.0"),
+        (bundle_label, "bundle", '"target met"'),
+        (stray_weights, "bundle", "no hash of it"),
+    ],
+)
+def test_a_change_is_found_even_when_the_hashes_were_made_to_match(
+    run: Path, change: Callable[[Path], None], check: str, says: str
+) -> None:
+    change(run)
+    seal(run)
+    found = wrong(run)
+    assert says in found.get(check, f"{check} is ok"), found
+    assert "files" not in found
+
+
+def test_a_file_that_does_not_fit_its_hash(run: Path) -> None:
+    weights = run / FIRST / "checkpoint" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    (run / BASE / "inference.json").unlink()
+    detail = wrong(run)["files"]
+    assert f"{FIRST}/checkpoint/adapter_model.safetensors is not the file" in detail
+    assert f"{BASE}/inference.json of stage base/infer is missing" in detail
+
+
+def test_a_bundle_with_other_weights(run: Path) -> None:
+    packed = [p for p in (run / "bundle").rglob("*.safetensors") if p.is_file()]
+    packed[0].write_bytes(b"other weights")
+    assert "is not the file that the bundle left" in wrong(run)["bundle"]
+
+
+def test_a_name_taken_out_of_the_manifest(run: Path) -> None:
+    def forget(manifest: Any) -> None:
+        del manifest["stages"]["base/judge"]["files"]["base/judgements.jsonl"]
+
+    edit_json(run / "manifest.json", forget)
+    assert "no hash of judgements.jsonl" in wrong(run)["files"]
+
+
+def test_a_manifest_that_points_outside_the_run(run: Path) -> None:
+    def point(manifest: Any) -> None:
+        manifest["stages"]["import"]["files"]["../../etc/passwd"] = "0"
+
+    edit_json(run / "manifest.json", point)
+    assert "outside the run" in wrong(run)["files"]
+
+
+def test_a_damaged_line_is_one_difference_and_the_rest_is_checked(run: Path) -> None:
+    path = run / BASE / "judgements.jsonl"
+    path.write_text("not JSON\n" + path.read_text())
+    found = wrong(run)
+    assert "line 1: not a Judgement" in found[f"{BASE}/judgements"]
+    assert f"{FIRST}/judgements" not in found
+
+
+def test_a_ledger_that_is_gone(run: Path) -> None:
+    (run / "ledger.sqlite").unlink()
+    found = wrong(run)
+    assert "ledger.sqlite is missing" in found["ledger"]
+    assert f"{BASE}/judgements" in found
+
+
+def test_many_differences_are_counted_and_a_few_are_shown(run: Path) -> None:
+    def all_of(rows: Any) -> None:
+        for row in rows:
+            row["precision"] = 100 - row["precision"]
+
+    edit_lines(run / BASE / "judgements.jsonl", all_of)
+    lines = wrong(run)[f"{BASE}/judgements"].splitlines()
+    assert len(lines) == 6
+    assert lines[-1].startswith("and ")
+
+
+# --- runs that are not whole --------------------------------------------------------------
+
+
+def keep_until(run: Path, last: str) -> None:
+    """The run as it was when ``last`` had finished."""
+
+    def cut(manifest: Any) -> None:
+        names = list(manifest["stages"])
+        for name in names[names.index(last) + 1 :]:
+            del manifest["stages"][name]
+
+    edit_json(run / "manifest.json", cut)
+    (run / "verdict.json").unlink()
+    shutil.rmtree(run / "bundle")
+
+
+@pytest.mark.parametrize("last", ["split", "base/judge", "cycles/000/judge", "cycles/000/curate"])
+def test_an_unfinished_run_is_verified_as_far_as_it_got(run: Path, last: str) -> None:
+    keep_until(run, last)
+    assert wrong(run) == {}
+    checks = verified(run)
+    assert "no verdict yet" in checks["verdict"].detail
+    assert ("base/judgements" in checks) == (last != "split")
+    assert "bundle" not in checks
+
+
+def test_cycles_of_an_earlier_target_are_named_and_not_compared(run: Path) -> None:
+    """As after lowering the target to what cycle 0 reaches: the later cycles are still there."""
+    path = run / "run.yaml"
+    path.write_text(path.read_text().replace("mean_score: 99", "mean_score: 0"))
+    before = wrong(run)["verdict"]
+    assert "cycles/000/verdict.json" in before
+    passed = {"outcome": "passed", "reason": "Cycle 0 meets every target.", "shortfalls": []}
+    for name in ("verdict.json", f"{FIRST}/verdict.json"):
+        edit_json(run / name, lambda found: found.update(passed, cycle=0, best_cycle=0))
+    check = verified(run)["verdict"]
+    assert check.ok, check.detail
+    assert "Cycle 1 was run for a target that has been changed since" in check.detail
+
+
+def test_a_budget_that_ended_before_the_final_split_was_judged(run: Path) -> None:
+    def forget(manifest: Any) -> None:
+        for name in [stage for stage in manifest["stages"] if stage.startswith("final/")]:
+            del manifest["stages"][name]
+
+    missing = " The budget ended before the final split was judged (limits.budget_usd)."
+    edit_json(run / "verdict.json", lambda v: v.update(reason=v["reason"] + missing))
+    assert "verdict" in wrong(run)
+    path = run / "run.yaml"
+    path.write_text(path.read_text().replace("budget_usd: null", "budget_usd: 1.0"))
+    edit_json(run / "manifest.json", forget)
+    assert "verdict" not in wrong(run)
+
+
+def test_without_the_sdk_the_replies_are_left_out_and_that_is_said(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+
+    def without_openai(name: str, package: str | None = None) -> Any:
+        return None if name == "openai" else find(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without_openai)
+    checks = verified(run)
+    left_out = checks[f"{BASE}/judgements"]
+    assert left_out.ok is None
+    assert "pip install 'llamaduo[openai]'" in left_out.detail
+    assert checks[f"{FIRST}/synthesis"].ok is None
+    assert checks["spend"].ok is None
+    assert checks[f"{BASE}/scores"].ok is True
+    a_call_is_gone(run)
+    assert "is not in the ledger" in wrong(run)[f"{BASE}/judgements"]
+
+
+def test_a_run_of_another_format_is_refused(run: Path) -> None:
+    edit_json(run / "manifest.json", lambda found: found.update(format=99))
+    with pytest.raises(RunIncompatible, match="run format 99"):
+        verify(RunDirectory(run))
+
+
+def test_a_configuration_that_cannot_be_read(run: Path) -> None:
+    (run / "run.yaml").write_text("nothing: of use\n")
+    with pytest.raises(RunError, match="not the configuration of a run"):
+        verify(RunDirectory(run))
