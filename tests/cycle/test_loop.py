@@ -29,6 +29,7 @@ STAGES = [
     "cycles/000/judge",
     "cycles/000/synthesize",
     "cycles/000/curate",
+    "cycles/000/lengths",
     "cycles/001/finetune",
     "cycles/001/infer",
     "cycles/001/judge",

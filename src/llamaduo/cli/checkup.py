@@ -24,6 +24,7 @@ EXTRAS = {
     "anthropic": ("anthropic",),
     "google": ("google.genai",),
     "parquet": ("pyarrow",),
+    "gguf": ("gguf", "xllamacpp"),
     "report": ("altair", "vl_convert"),
 }
 NEEDED = ("local",)

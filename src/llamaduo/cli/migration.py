@@ -42,6 +42,11 @@ def run(
 
     session = begin(config, overrides, name, rehearse)
     verdict = carry_out(session, confirmed=yes, as_json=json)
+    if not json:
+        deploy = "llamaduo deploy --rehearse" if rehearse else "llamaduo deploy"
+        typer.echo(
+            f"Next: {deploy} --check, then llamaduo serve runs/{session.directory.root.name}"
+        )
     raise typer.Exit(exit_code(verdict))
 
 
@@ -65,7 +70,7 @@ def quickstart(
     session = begin(prepare(into, seed), None, None, rehearse=True)
     verdict = carry_out(session, confirmed=True, as_json=json)
     if not json:
-        typer.echo(NEXT)
+        typer.echo(NEXT.format(into=into))
     raise typer.Exit(exit_code(verdict))
 
 

@@ -60,6 +60,11 @@ answers are real.
 """
 
 NEXT = """
+What this run leaves, from the folder {into}:
+  llamaduo deploy --rehearse --check       # merged weights that answer the same, or none
+  llamaduo serve runs/tickets-rehearsal    # behind the OpenAI API, until Ctrl-C
+  llamaduo verify tickets-rehearsal        # every score again, from the ledger, offline
+
 With your own data:
   llamaduo init --from YOUR_DATA.jsonl   # an OpenAI fine-tuning file, JSON Lines, CSV, Parquet
   llamaduo doctor                        # what is missing on this machine
