@@ -4,11 +4,13 @@
 
 Serves one bundle four ways, each in a process of its own: transformers with continuous batching,
 transformers with one place (one request at a time), and llama.cpp with F16 and with Q8_0. GGUF
-files that the bundle lacks are written into a copy of it. Then eight clients ask fixed tickets,
-streaming, in rounds: every round goes through all servers, in an order that turns from round to
-round, and the others are idle meanwhile. Tokens are those that the server says it wrote; the
-latency of the first token is measured by the client, the wait in the queue included. Figures are
-medians over the rounds. Writes ``serving.json`` beside this file and prints a table.
+files that the bundle lacks are written into a copy of it. Then eight clients ask, streaming, in
+rounds: every round goes through all servers, in an order that turns from round to round, and the
+others are idle meanwhile. Two kinds of work: fixed tickets, whose answers have about five tokens,
+so that reading prompts is most of it; and open questions to the base model's weights in the same
+bundle, which ramble on to the limit, so that writing is. Tokens are those that the server says it
+wrote; the latency of the first token is measured by the client, the wait in the queue included.
+Figures are medians over the rounds. Writes ``serving.json`` and ``serving.md`` beside this file.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ from typing import Any
 
 from openai import OpenAI
 
+from llamaduo.cli.session import model_cache
 from llamaduo.deployment.bundle import (
     CARD,
     MANIFEST,
@@ -44,6 +46,9 @@ from llamaduo.deployment.bundle import (
     seal,
 )
 from llamaduo.deployment.gguf import export
+from llamaduo.deployment.settings import GgufKind
+from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.inference.figures import percentile
 from llamaduo.rehearsal.tickets import tickets
 
@@ -56,21 +61,50 @@ WAYS: dict[str, list[str]] = {
 }
 
 
-def with_gguf(folder: Path, into: Path) -> Path:
-    """A copy of a merged bundle in ``folder`` that has both GGUF files."""
+WEIGHTS = "model.safetensors"
+
+
+def with_gguf(folder: Path, into: Path, weights: Path | None = None) -> Path:
+    """A copy of a merged bundle, with other ``weights`` if any, that has both GGUF files."""
     bundle: Bundle = open_bundle(folder)
-    if bundle.form != "merged":
-        sys.exit(f"{folder} is an adapter; pack a merged bundle: llamaduo deploy --form merged")
+    if bundle.form != "merged" or WEIGHTS not in bundle.files:
+        sys.exit(f"{folder} is not merged into one file: llamaduo deploy --form merged")
     with building(into) as copy:
         sources = files_of(folder)
         card = sources.pop(CARD).read_text(encoding="utf-8")
         sources.pop(MANIFEST)
+        if weights:
+            sources = {n: p for n, p in sources.items() if p.suffix != ".gguf"}
+            sources[WEIGHTS] = weights
         add_files(sources, copy)
-        missing = [k for k in ("F16", "Q8_0") if f"model-{k}.gguf" not in bundle.files]
+        kinds: tuple[GgufKind, ...] = ("F16", "Q8_0")
+        missing = [kind for kind in kinds if f"model-{kind}.gguf" not in sources]
         if missing:
             export(copy, copy, missing, name=bundle.name)
         seal(copy, replace(bundle, name="model"), card, into)
     return into
+
+
+def base_weights(bundle: Path) -> Path:
+    """The weights that the bundle's model was fine-tuned from, if it is the embedded model."""
+    base = obtain(LocalSettings(), model_cache())
+    if base.fingerprint != open_bundle(bundle, check_files=False).fingerprint:
+        sys.exit("The open questions want a bundle of the embedded model, as the quickstart's is.")
+    return Path(base.base) / WEIGHTS
+
+
+QUESTIONS = (
+    "Write a story about {}.",
+    "Explain to a child what is special about {}.",
+    "What should a traveller know about {}?",
+    "Describe {} in as much detail as you can.",
+)
+SUBJECTS = ("the sea", "winter", "bread", "a fox", "old maps", "clocks", "rivers", "glass")
+
+
+def questions(count: int) -> list[Any]:
+    asked = [question.format(subject) for subject in SUBJECTS for question in QUESTIONS]
+    return [[{"role": "user", "content": asked[i % len(asked)]}] for i in range(count)]
 
 
 @contextmanager
@@ -132,10 +166,12 @@ def one_round(address: str, prompts: Sequence[Any], options: argparse.Namespace)
     }
 
 
-def measure(bundle: Path, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+Rounds = dict[str, list[dict[str, Any]]]
+
+
+def measure(bundle: Path, prompts: Sequence[Any], options: argparse.Namespace) -> Rounds:
     """Every round of every way, after a warm-up that does not count."""
-    prompts = [row["messages"][:-1] for row in tickets(options.requests, seed=4711)]
-    rounds: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    rounds: Rounds = {way: [] for way in WAYS}
     with ExitStack() as stack:
         addresses = {
             way: stack.enter_context(serving(bundle, extra, options.window))
@@ -165,16 +201,39 @@ def machine() -> str:
 def as_table(results: dict[str, Any]) -> str:
     load = f"{results['clients']} clients, {results['requests']} requests a round"
     lines = [
-        f"{load}, {results['rounds']} rounds; {results['machine']}; {results['date']}.",
+        "# Serving on a processor",
         "",
-        "| engine | tokens/s | requests/s | first token p50, ms | p95, ms | tokens a round |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f"{load}, {results['rounds']} rounds; {results['machine']}; {results['date']}.",
+        "Medians over the rounds.",
     ]
-    for way, found in results["ways"].items():
-        p50, p95 = (f"{found[f'first token {p}'] * 1000:.0f}" for p in ("p50", "p95"))
-        rates = f"{found['tokens/s']:.1f} | {found['requests/s']:.2f}"
-        lines.append(f"| {way} | {rates} | {p50} | {p95} | {found['tokens']:.0f} |")
-    return "\n".join(lines)
+    for work, ways in results["work"].items():
+        lines += ["", f"## {work}", "", HEAD, "| --- |" + " --- |" * 5]
+        lines += [row(way, found) for way, found in ways.items()]
+    return "\n".join(lines) + "\n"
+
+
+HEAD = "| engine | tokens/s | requests/s | first token p50, ms | p95, ms | tokens a round |"
+
+
+def row(way: str, found: dict[str, float]) -> str:
+    p50, p95 = (f"{found[f'first token {p}'] * 1000:.0f}" for p in ("p50", "p95"))
+    rates = f"{found['tokens/s']:.1f} | {found['requests/s']:.2f}"
+    return f"| {way} | {rates} | {p50} | {p95} | {found['tokens']:.0f} |"
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Rounds]:
+    """Both kinds of work, one after the other."""
+    asked = [ticket["messages"][:-1] for ticket in tickets(options.requests, seed=4711)]
+    kinds = {
+        "Tickets, fine-tuned model": (None, asked),
+        "Open questions, base model": (base_weights(options.bundle), questions(options.requests)),
+    }
+    found = {}
+    for work, (weights, prompts) in kinds.items():
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = with_gguf(options.bundle, Path(folder) / "bundle", weights)
+            found[work] = measure(bundle, prompts, options)
+    return found
 
 
 def main() -> None:
@@ -187,10 +246,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=1024)
     parser.add_argument("--into", type=Path, default=HERE / "serving.json")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = with_gguf(options.bundle, Path(folder) / "bundle")
-        rounds = measure(bundle, options)
-        shutil.rmtree(bundle)
+    rounds = measure_all(options)
     results = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
@@ -198,10 +254,14 @@ def main() -> None:
         "requests": options.requests,
         "rounds": options.rounds,
         "most tokens": options.tokens,
-        "ways": {way: medians(found) for way, found in rounds.items()},
+        "work": {
+            work: {way: medians(found) for way, found in ways.items()}
+            for work, ways in rounds.items()
+        },
         "each round": rounds,
     }
     options.into.write_text(json.dumps(results, indent=2) + "\n")
+    options.into.with_suffix(".md").write_text(as_table(results))
     print(as_table(results))
 
 

@@ -123,7 +123,7 @@ def _verdict(
         run.config.target,
         run.config.limits,
         reference_sources=tuple(sorted({p.reference_source for p in split.test.pairs})),
-        spent_usd=run.ledger.spent_usd(),
+        spent_usd=run.ledger.loop_usd(),
         budget_exhausted=budget_exhausted,
     )
     write_record(run.directory.cycle(len(cycles) - 1) / "verdict.json", verdict)

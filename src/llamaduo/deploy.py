@@ -8,15 +8,19 @@ nothing but time: the bundle it had is still there, or is packed again.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from llamaduo.config import Config, read_resolved
 from llamaduo.deployment.bundle import Bundle, add_files, building, seal, tokenizer_files
-from llamaduo.deployment.gguf import check_covered, export
+from llamaduo.deployment.gguf import check_exportable, export
+from llamaduo.deployment.model_files import count_weights
 from llamaduo.deployment.modelfile import Sampling, write_modelfile
-from llamaduo.deployment.settings import Dtype
-from llamaduo.errors import ParityMissed, RunError, StageFailed
+from llamaduo.deployment.settings import Dtype, GgufKind
+from llamaduo.errors import ParityMissed, RunError, RunIncompatible, StageFailed
 from llamaduo.gate import AskLeave, Forms, check_parity
+from llamaduo.inference.llamacpp import require_llamacpp
 from llamaduo.inference.served import Served
 from llamaduo.packing import add_adapter, card_of, describe
 from llamaduo.records import Checkpoint, Event, Parity, Scores, Verdict
@@ -24,6 +28,10 @@ from llamaduo.run import Run
 from llamaduo.stages import base_model, check_base, read_split
 from llamaduo.storage.jsonl import read_record, write_record
 from llamaduo.storage.manifest import check_unchanged
+from llamaduo.storage.run_directory import RunDirectory
+
+_BYTES: dict[Dtype | GgufKind, float] = {"float32": 4, "bfloat16": 2, "F16": 2, "Q8_0": 34 / 32}
+"""That one weight takes in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +51,15 @@ def deploy(run: Run, *, check: bool, ask_leave: AskLeave, server: Served | None 
         server: with ``check``, a server that runs the model already.
 
     Raises:
-        RunError: the run has no verdict yet, or its best checkpoint was changed.
+        RunError: the run has no verdict yet, or what the bundle is made from was changed.
         ParityMissed: a form answers too differently. The bundle before it stays.
         ExportUnsupported: GGUF was asked for and cannot be made of this model.
+        ExtraMissing: it cannot be made, or checked, with what is installed.
     """
     verdict = _verdict(run)
     best = best_checkpoint(run, verdict)
+    if check and run.config.deployment.gguf:
+        require_llamacpp()  # before minutes of work
     scores = read_record(run.directory.cycle(verdict.best_cycle) / "scores.json", Scores)
     bundle = describe(run, best, verdict, scores, run.config.deployment.form)
     into = run.directory.bundle
@@ -61,6 +72,35 @@ def deploy(run: Run, *, check: bool, ask_leave: AskLeave, server: Served | None 
     return Deployed(into, sealed)
 
 
+def check_same_aim(directory: RunDirectory, config: Config) -> None:
+    """Check that ``config`` has the target and the limits that the run's verdict was reached by.
+
+    To be called before the run is owned, which writes ``config`` into ``run.yaml``: beside a
+    target that it is not about, a verdict cannot be verified, and the bundle's label is wrong.
+
+    Raises:
+        RunIncompatible: it has others.
+    """
+    if not directory.verdict.is_file():
+        return
+    before, _ = read_resolved(directory.configuration)
+    budget = "limits.budget_usd" in read_record(directory.verdict, Verdict).reason
+    changed = {
+        "another target": before.target != config.target,
+        "other limits": _limits(before, budget) != _limits(config, budget),
+    }
+    if words := " and ".join(name for name, differs in changed.items() if differs):
+        raise RunIncompatible(
+            f"The verdict of {directory.root} was reached with {words}.",
+            hint="Carry the run on with `llamaduo run`, which reaches it anew, or undo the change.",
+        )
+
+
+def _limits(config: Config, budget: bool) -> dict[str, object]:
+    """The limits that a verdict rests on: on the ``budget`` only if that ended the loop."""
+    return config.limits.model_dump(exclude=None if budget else {"budget_usd"})
+
+
 def _verdict(run: Run) -> Verdict:
     if not run.directory.verdict.is_file():
         raise RunError(
@@ -71,28 +111,41 @@ def _verdict(run: Run) -> Verdict:
 
 
 def best_checkpoint(run: Run, verdict: Verdict) -> Checkpoint:
-    """The checkpoint of the best cycle, as it was when it was judged."""
+    """The checkpoint of the best cycle, as it was when it was judged, with its scores."""
     base = base_model(run)
     check_base(run, base)
-    stage = f"cycles/{verdict.best_cycle:03d}/finetune"
-    check_unchanged(run.manifest.stages[stage], run.directory.root, stage)
+    for kind in ("finetune", "judge"):
+        stage = f"cycles/{verdict.best_cycle:03d}/{kind}"
+        if stage not in run.manifest.stages:
+            raise RunError(
+                f"{run.directory.verdict} calls cycle {verdict.best_cycle} the best, of which"
+                f" {run.directory.manifest} has no {stage}.",
+                hint="Reach the verdict anew with `llamaduo run`.",
+            )
+        check_unchanged(run.manifest.stages[stage], run.directory.root, stage)
     adapter = run.directory.cycle(verdict.best_cycle) / "checkpoint"
     return replace(base, adapter=str(adapter), cycle=verdict.best_cycle)
 
 
 def make(run: Run, best: Checkpoint, bundle: Bundle, folder: Path) -> None:
     """Write the files of ``bundle``, card and manifest aside, into ``folder``."""
-    kinds = run.config.deployment.gguf
-    merged = bundle.form == "merged" or bool(kinds)
-    if kinds and not run.config.deployment.converter:
-        check_covered(Path(best.base))  # before minutes of merging
-    _check_room(run, best, copies=merged + len(kinds))
+    settings, kinds = run.config.deployment, run.config.deployment.gguf
+    if kinds:
+        check_exportable(Path(best.base), _converter(run))  # before minutes of merging
+    merged: Dtype = settings.dtype if bundle.form == "merged" else "float32"
+    if bundle.form == "merged" or kinds:
+        _check_room(run, best, (merged, *kinds))
     if bundle.form == "adapter":
         add_adapter(best, folder)
     else:
-        _merge(run, best, folder, run.config.deployment.dtype)
+        _merge(run, best, folder, merged)
     if kinds:
         _add_gguf(run, best, bundle, folder)
+
+
+def _converter(run: Run) -> Path | None:
+    named = run.config.deployment.converter
+    return run.root / Path(named).expanduser() if named else None
 
 
 def _merge(run: Run, best: Checkpoint, folder: Path, dtype: Dtype) -> None:
@@ -106,8 +159,6 @@ def _merge(run: Run, best: Checkpoint, folder: Path, dtype: Dtype) -> None:
 
 def _add_gguf(run: Run, best: Checkpoint, bundle: Bundle, folder: Path) -> None:
     """GGUF files beside the rest. Those of an adapter are merged in a folder that then goes."""
-    settings = run.config.deployment
-    converter = (run.root / Path(settings.converter).expanduser()) if settings.converter else None
     source = folder
     if bundle.form == "adapter":
         source = folder / ".merged"
@@ -116,9 +167,9 @@ def _add_gguf(run: Run, best: Checkpoint, bundle: Bundle, folder: Path) -> None:
     files = export(
         source,
         folder,
-        settings.gguf,
+        run.config.deployment.gguf,
         name=bundle.name,
-        converter=converter,
+        converter=_converter(run),
         licence=bundle.licence,
         notify=run.notify,
     )
@@ -138,21 +189,23 @@ def _sampling(bundle: Bundle) -> Sampling:
     )
 
 
-def _check_room(run: Run, best: Checkpoint, *, copies: int) -> None:
+def _check_room(run: Run, best: Checkpoint, copies: Sequence[Dtype | GgufKind]) -> None:
     """Find out before minutes of work whether the disk can hold the result."""
-    weights = sum(path.stat().st_size for path in Path(best.base).glob("*.safetensors"))
+    needed = count_weights(Path(best.base)) * sum(_BYTES[copy] for copy in copies)
     free = shutil.disk_usage(run.directory.root).free
-    if weights * copies > free:
+    if needed > free:
         raise StageFailed(
-            f"{run.directory.root}: {copies} copies of the weights need about"
-            f" {weights * copies / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free.",
-            hint="Free some space, or deploy the adapter alone: --form adapter.",
+            f"{run.directory.root}: the weights as {', '.join(copies)} need about"
+            f" {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free.",
+            hint="Free some space, or ask for less: deployment.dtype=bfloat16 is half of float32,"
+            " and --form adapter without GGUF next to nothing.",
         )
 
 
 def _check(run: Run, best: Checkpoint, forms: Forms, ask_leave: AskLeave) -> Parity:
     """The parity of every form over the test prompts, kept in the run whatever it says."""
     root, test = run.directory.root, read_split(run.directory.coverage).test
+    (root / "parity.json").unlink(missing_ok=True)  # its answers are about to be replaced
     parity = check_parity(run, best, forms, test.pairs, into=root / "parity", ask_leave=ask_leave)
     write_record(root / "parity.json", parity)
     if parity.passed:

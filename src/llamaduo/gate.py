@@ -18,9 +18,11 @@ from typing import Any
 from llamaduo.deployment.bundle import Bundle
 from llamaduo.deployment.parity import Candidate, Gains, compare, differing, gains
 from llamaduo.errors import StageFailed
+from llamaduo.evaluation.judge import check_unscored
 from llamaduo.evaluation.scores import score
 from llamaduo.inference.served import Served, greedy_served
 from llamaduo.records import (
+    METRICS,
     Checkpoint,
     Event,
     Metric,
@@ -30,6 +32,7 @@ from llamaduo.records import (
     Response,
 )
 from llamaduo.run import Run
+from llamaduo.service.ledger import AFTER_THE_LOOP
 from llamaduo.stages import ask_judges
 from llamaduo.storage.jsonl import write_records
 
@@ -178,7 +181,7 @@ def _served(
         answers[pair.id] = answered.answer.text
         ours = len(encode_prompt(tokenizer, pair.messages))
         apart += answered.prompt_tokens not in (None, ours)
-        run.notify(Event(f"parity: {form}", done, len(pairs), "responses"))
+        run.notify(Event("parity: server", done, len(pairs), "responses"))
     _keep(into / "server.jsonl", answers)
     note = f"it counts other tokens in {apart} of {len(pairs)} prompts" if apart else ""
     return Candidate(form, answers, note)
@@ -240,16 +243,28 @@ def _scored(
     repeats = run.config.judging.judgements_per_response
     ask_leave(candidate.form, 2 * len(apart) * repeats * len(run.config.judges))
     asked = [pair for pair in pairs if pair.id in set(apart)]
-    before = _panel(run, asked, expected, candidate.form)
-    after = _panel(run, asked, candidate.answers, candidate.form)
+    try:
+        before = _panel(run, asked, expected, candidate.form)
+        after = _panel(run, asked, candidate.answers, candidate.form)
+    except StageFailed:  # means over what little was scored would compare different answers
+        return dict.fromkeys(METRICS)
     return gains(before, after, differing=len(apart), prompts=len(pairs))
 
 
 def _panel(
     run: Run, pairs: Sequence[Pair], answers: Mapping[str, str], form: str
 ) -> dict[Metric, MetricScores]:
+    """The panel's scores of these answers.
+
+    Raises:
+        StageFailed: more judgements than ``judging.max_unscored`` allows do not count.
+        ServiceError: a judge did not answer.
+    """
     responses = tuple(_responses(pairs, answers))
-    judgements = asyncio.run(ask_judges(run, f"parity of {form}", responses, pairs, stage="parity"))
+    judgements = asyncio.run(
+        ask_judges(run, f"parity of {form}", responses, pairs, stage=AFTER_THE_LOOP)
+    )
+    check_unscored(judgements, run.config.judging)
     return score(responses, pairs, judgements, run.config.judging).panel
 
 

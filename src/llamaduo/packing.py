@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from llamaduo.deployment.bundle import (
     add_files,
     building,
     files_of,
-    holds,
+    held,
     seal,
     tokenizer_files,
 )
 from llamaduo.deployment.card import CardFacts, card
 from llamaduo.deployment.dataset import data_facts, read_pairs
 from llamaduo.deployment.licence import licence_of, shown_name
+from llamaduo.evaluation.verdict import in_words
 from llamaduo.finetuning.adapter import check_adapter
 from llamaduo.records import (
     Checkpoint,
@@ -44,14 +46,22 @@ _PACKAGES = ("tokenizers", "safetensors", "pydantic-ai-slim", "gguf", "xllamacpp
 def bundle_best(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores) -> Path:
     """Pack ``best`` as an adapter, which costs next to nothing.
 
-    A bundle of the same model with the same evidence stays, in whatever form: `deploy` may
-    have made it.
+    A bundle of the same model stays, in whatever form: `deploy` may have made it. Where the
+    verdict on it has changed, with the target, it is sealed again with that.
     """
     bundle, into = describe(run, best, verdict, scores, "adapter"), run.directory.bundle
-    if not holds(into, bundle):
+    before = held(into, bundle)
+    if before is None:
         with building(into) as folder:
             add_adapter(best, folder)
             seal(folder, bundle, card_of(run, bundle, folder), into)
+    elif not before.same_evidence(bundle):
+        after = replace(
+            before, verdict=bundle.verdict, label=bundle.label, target=bundle.target, files={}
+        )
+        with building(into) as folder:
+            add_files({name: into / name for name in before.files}, folder)
+            seal(folder, after, card_of(run, after, folder), into)
     return into
 
 
@@ -73,6 +83,7 @@ def describe(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores, form:
         form=form,
         dtype=config.deployment.dtype if form == "merged" else "float32",
         label="target met" if verdict.outcome == "passed" else "target missed",
+        target=in_words(config.target),
         model=best.model if form == "adapter" else shown_name(best.model),
         revision=best.revision,
         fingerprint=best.fingerprint,
@@ -95,7 +106,7 @@ def describe(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores, form:
             "synthesis": config.synthesis.seed,
         },
         templates=_templates(run),
-        data=dict(_data(run)),
+        data=dict(_data(run, best)),
     )
 
 
@@ -170,10 +181,12 @@ def _templates(run: Run) -> dict[str, tuple[Message, ...]]:
     }
 
 
-def _data(run: Run) -> Iterator[tuple[str, str]]:
-    """The sha256 of the split, and of every file of pairs behind the model."""
+def _data(run: Run, best: Checkpoint) -> Iterator[tuple[str, str]]:
+    """The sha256 of the split, and of every file of pairs behind the model: no later batch."""
     yield "split", read_split(run.directory.coverage).sha256
+    batches = range(best.cycle or 0)
+    behind = {f"cycles/{cycle:03d}/synthetic.jsonl" for cycle in batches}
     for stage in run.manifest.stages.values():
         for name, digest in stage.files.items():
-            if name.startswith("coverage/") or name.endswith("/synthetic.jsonl"):
+            if name in behind or (name.startswith("coverage/") and name.endswith(".jsonl")):
                 yield name, digest

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
 import shutil
+import struct
+import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +86,9 @@ def test_a_run_that_holds(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert llamaduo("verify", "small") == 0
     shown = capsys.readouterr()
     assert "base: judgements" in shown.out
+    assert re.search(r"base: judgements +\d+ judgements +against its raw reply", shown.out)
     assert "checks hold" in shown.out
+    assert "nothing in a run is signed" in shown.out
     assert "DIFFERS" not in shown.out
     assert tree(folder / "runs") == before
 
@@ -94,7 +104,7 @@ def test_a_run_that_was_changed(folder: Path, capsys: pytest.CaptureFixture[str]
     assert "2 of 23 checks differ" in shown
     assert llamaduo("verify", "small", "--json") == 1
     checks = read_json(capsys)
-    assert [*checks[0]] == ["name", "ok", "detail", "checked"]
+    assert [*checks[0]] == ["name", "ok", "checked", "unit", "against", "detail"]
     assert [c["name"] for c in checks if not c["ok"]] == ["base/judgements", "base/scores"]
 
 
@@ -226,11 +236,49 @@ def test_text_of_a_model_cannot_command_the_terminal(
         ("responses --id nothere", "begins with 'nothere'"),
         ("pairs --split dev", "dev"),
         ("responses --metric recall", "recall"),
+        ("responses --judge nobody", "The judges are: openai-chat:"),
+        ("judgements --judge nobody", "No judge has a name with 'nobody' in it"),
+        ("pairs --split train --cycle 0", "The train pairs are of no cycle"),
+        ("pairs --split synthetic --cycle 9", "no curated batch after cycle 9"),
+        ("dropped --cycle 9", "It has one after: 0."),
     ],
 )
 def test_wrong_usage(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert llamaduo("show", *words.split()) == 2
     assert says in capsys.readouterr().err
+
+
+def in_a_terminal(columns: int, *arguments: str) -> str:
+    """What a command writes to a terminal of that width."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 500, columns, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+    command = [sys.executable, "-m", "llamaduo", *arguments]
+    written = bytearray()
+    with subprocess.Popen(
+        command, stdout=theirs, stderr=theirs, env=environment | {"TERM": "xterm"}
+    ) as process:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
+            while block := os.read(ours, 65536):
+                written += block
+    os.close(ours)
+    assert process.returncode == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", written.decode())
+
+
+def test_a_terminal_too_narrow_for_a_table_gets_paragraphs() -> None:
+    shown = in_a_terminal(40, "show", "responses", "--cycle", "base", "--limit", "1")
+    assert "\n  Similarity: " in shown
+    assert "\n  Reference: " in shown
+    assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_a_narrow_terminal_keeps_the_counts_of_a_verification() -> None:
+    lines = in_a_terminal(60, "verify").splitlines()
+    assert max(map(len, lines)) <= 60
+    assert any(re.fullmatch(r"ok +base: judgements +\d+ judgements", line) for line in lines)
+    assert any(line.startswith("          The target in run.yaml") for line in lines)
 
 
 # --- compare ------------------------------------------------------------------------------

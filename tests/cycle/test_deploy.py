@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from llamaduo.deploy import Deployed, deploy
 from llamaduo.deployment.bundle import Bundle, open_bundle
-from llamaduo.errors import ParityMissed, RunError
+from llamaduo.deployment.model_files import count_weights
+from llamaduo.errors import ParityMissed, RunError, StageFailed
 from llamaduo.inference.served import Served
 from llamaduo.packing import bundle_best
 from llamaduo.records import Checkpoint, Parity, Scores, Verdict
 from llamaduo.run import Run, own_run
-from llamaduo.storage.jsonl import read_record
+from llamaduo.storage.jsonl import read_record, write_record
 from llamaduo.storage.run_directory import RunDirectory
 from tests.cycle.small_loop import configuration, run_loop
+from tests.silent_server import silent
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +57,13 @@ def deployed(directory: Path, base_url: str, *, check: bool = False, **overrides
 def test_the_loop_leaves_an_adapter_bundle_that_opens(finished: Path) -> None:
     bundle = open_bundle(finished / "bundle")
     assert (bundle.form, bundle.name, bundle.label) == ("adapter", "done", "target missed")
+    assert bundle.target == ("precision mean score 99",)
     assert bundle.verdict == read_record(finished / "verdict.json", Verdict)
     assert bundle.final == read_record(next(finished.glob("final/*/scores.json")), Scores)
     assert set(bundle.seeds) == {"coverage", "finetuning", "inference", "synthesis"}
     assert "$lm_response" in bundle.templates["judge"][-1].content
     assert bundle.versions.keys() >= {"llamaduo", "python", "torch", "transformers", "peft"}
-    assert bundle.data.keys() >= {"split", "coverage/train.jsonl", "cycles/000/synthetic.jsonl"}
+    assert bundle.data.keys() >= {"split", "coverage/train.jsonl", "coverage/test.jsonl"}
     assert "target missed" in (finished / "bundle" / "README.md").read_text().lower()
 
 
@@ -126,39 +126,23 @@ def test_the_bundle_that_was_deployed_stays_when_the_run_is_resumed(
             fingerprint=before.fingerprint,
         )
         bundle_best(run, best, verdict, scores)
-        assert open_bundle(copy / "bundle").form == "merged"
-        bundle_best(run, best, replace(verdict, reason="another"), scores)
+        assert open_bundle(copy / "bundle") == before
+        bundle_best(run, best, replace(verdict, outcome="passed", reason="Easier."), scores)
+        after = open_bundle(copy / "bundle")
+        assert (after.form, after.label) == ("merged", "target met")
+        assert after.files["model.safetensors"] == before.files["model.safetensors"]
+        assert "**Target met.** Easier." in (copy / "bundle" / "README.md").read_text()
+        bundle_best(run, best, verdict, replace(scores, exact_match=100.0))
     assert open_bundle(copy / "bundle").form == "adapter"
 
 
 # --- what is refused ----------------------------------------------------------------------
 
 
-class Silent(BaseHTTPRequestHandler):
-    """A server that answers every prompt with nothing."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        message = {"role": "assistant", "content": ""}
-        choices = [{"message": message, "finish_reason": "stop"}]
-        raw = json.dumps({"choices": choices}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
-
-
 @pytest.fixture
 def silent_server() -> Iterator[Served]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as http:
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        yield Served(f"http://127.0.0.1:{http.server_port}/v1", "silent")
-        http.shutdown()
-        thread.join()
+    with silent() as url:
+        yield Served(url, "silent")
 
 
 def test_a_form_that_answers_worse_is_not_promoted(
@@ -185,6 +169,67 @@ def test_an_unfinished_run_has_nothing_to_deploy(copy: Path, base_url: str) -> N
     (copy / "verdict.json").unlink()
     with pytest.raises(RunError, match="no verdict yet"):
         deployed(copy, base_url)
+
+
+def test_only_what_is_behind_the_model_is_among_its_data(copy: Path, base_url: str) -> None:
+    path = copy / "verdict.json"
+    verdict = read_record(path, Verdict)
+    found = {}
+    for best in (0, 1):
+        write_record(path, replace(verdict, best_cycle=best))
+        data = deployed(copy, base_url, check=False, **{"deployment.form": "adapter"}).bundle.data
+        found[best] = {name for name in data if name != "split"}
+    coverage = {f"coverage/{name}.jsonl" for name in ("accepted", "train", "test", "final")}
+    assert found == {0: coverage, 1: coverage | {"cycles/000/synthetic.jsonl"}}
+
+
+def test_a_verdict_of_a_cycle_that_is_not_there_is_refused(copy: Path, base_url: str) -> None:
+    path = copy / "verdict.json"
+    write_record(path, replace(read_record(path, Verdict), best_cycle=7))
+    with pytest.raises(RunError, match=r"calls cycle 7 the best, of which .* has no cycles/007"):
+        deployed(copy, base_url)
+
+
+def test_scores_that_were_changed_are_no_evidence(copy: Path, base_url: str) -> None:
+    best = read_record(copy / "verdict.json", Verdict).best_cycle
+    path = copy / "cycles" / f"{best:03d}" / "scores.json"
+    write_record(path, replace(read_record(path, Scores), exact_match=100.0))
+    with pytest.raises(RunError, match=r"scores\.json was changed since"):
+        deployed(copy, base_url)
+
+
+def test_pairs_that_were_changed_are_not_counted_in_a_card(copy: Path, base_url: str) -> None:
+    path = copy / "coverage" / "train.jsonl"
+    path.write_text(path.read_text().replace("human", "service"))
+    with pytest.raises(RunError, match=r"train\.jsonl was changed since"):
+        deployed(copy, base_url, check=False, **{"deployment.form": "adapter"})
+
+
+def test_too_little_room_is_found_out_before_the_work(
+    copy: Path, base_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = count_weights(copy.parents[1] / "model")
+    usage = shutil.disk_usage(copy)
+    free = weights * 4 + weights * 2  # float32 and F16, and not a byte for Q8_0
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
+    wanted = {"deployment.gguf": "[F16]"}
+    assert "model-F16.gguf" in deployed(copy, base_url, check=False, **wanted).bundle.files
+    with pytest.raises(StageFailed, match="as float32, F16, Q8_0 need about") as refused:
+        deployed(copy, base_url, check=False, **{"deployment.gguf": "[F16, Q8_0]"})
+    assert "deployment.dtype=bfloat16" in refused.value.hint
+    halved = {"deployment.gguf": "[F16, Q8_0]", "deployment.dtype": "bfloat16"}
+    assert deployed(copy, base_url, check=False, **halved).bundle.dtype == "bfloat16"
+
+
+def test_what_too_few_judges_scored_says_nothing(
+    copy: Path, base_url: str, silent_server: Served
+) -> None:
+    """A judge that is asked for the impossible: no reply of it can be scored."""
+    with (
+        owned(copy, f"{silent_server.url}", **{"judging.max_unscored": "0.5"}) as run,
+        pytest.raises(ParityMissed, match="too few were scored to say how much it lost"),
+    ):
+        deploy(run, check=True, ask_leave=lambda *_: None, server=silent_server)
 
 
 def test_a_checkpoint_that_was_changed_is_not_deployed(copy: Path, base_url: str) -> None:

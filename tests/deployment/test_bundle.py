@@ -13,7 +13,7 @@ from llamaduo.deployment.bundle import (
     Bundle,
     Generation,
     building,
-    holds,
+    held,
     open_bundle,
     seal,
 )
@@ -67,6 +67,21 @@ def test_a_new_bundle_takes_the_place_of_the_old_and_leaves_nothing_beside_it(pa
     assert [p.name for p in packed.parent.iterdir()] == ["bundle"]
 
 
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_folder_gives_way_to_a_bundle(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "run" / "bundle"
+    place.parent.mkdir()
+    other = pack(tmp_path / "elsewhere", weights=b"other")
+    place.write_text("x") if kind == "file" else place.symlink_to(other)
+    pack(place)
+    assert not place.is_symlink()
+    assert (place / "adapter_model.safetensors").read_bytes() == b"weights"
+    assert (open_bundle(other).form, [p.name for p in place.parent.iterdir()]) == (
+        "adapter",
+        ["bundle"],
+    )
+
+
 def test_what_fails_while_it_is_built_leaves_the_bundle_before_it(packed: Path) -> None:
     def fail() -> None:
         with building(packed) as folder:
@@ -87,13 +102,36 @@ def test_what_a_killed_process_was_building_is_removed(packed: Path) -> None:
         assert not left.exists()
 
 
+@pytest.mark.parametrize("use", ["build", "look"])
+def test_the_old_bundle_is_back_if_a_process_was_killed_between_the_two_moves(
+    packed: Path, use: str
+) -> None:
+    for left in (".bundle-new", ".bundle-replaced-empty", ".bundle-replaced-killed"):
+        (packed.parent / left).mkdir()
+    packed.rename(packed.parent / ".bundle-replaced-killed" / "bundle")
+    if use == "look":
+        assert held(packed, BUNDLE)
+    with building(packed):
+        assert open_bundle(packed).form == "adapter"
+    assert [p.name for p in packed.parent.iterdir()] == ["bundle"]
+
+
 def test_the_same_model_counts_as_held_in_whatever_form(packed: Path) -> None:
-    assert holds(packed, replace(BUNDLE, form="merged", versions={"torch": "9"}))
-    assert not holds(packed, replace(BUNDLE, cycle=2))
-    assert not holds(packed, replace(BUNDLE, label="other", fingerprint="f2"))
+    assert held(packed, replace(BUNDLE, form="merged", versions={"torch": "9"}))
+    assert held(packed, replace(BUNDLE, label="other"))
+    assert not held(packed, replace(BUNDLE, cycle=2))
+    assert not held(packed, replace(BUNDLE, fingerprint="f2"))
     (packed / "tokenizer.json").write_text("spoilt")
-    assert not holds(packed, BUNDLE)
-    assert not holds(packed.parent / "none", BUNDLE)
+    assert not held(packed, BUNDLE)
+    assert not held(packed.parent / "none", BUNDLE)
+
+
+def test_the_evidence_is_the_verdict_and_its_target_too() -> None:
+    assert BUNDLE.same_evidence(replace(BUNDLE, form="merged"))
+    assert not BUNDLE.same_evidence(replace(BUNDLE, target=("precision mean score 90",)))
+    assert not BUNDLE.same_evidence(
+        replace(BUNDLE, verdict=replace(BUNDLE.verdict, reason="another"))
+    )
 
 
 # --- what is refused ----------------------------------------------------------------------

@@ -71,6 +71,19 @@ def test_the_front_matter_is_the_hubs() -> None:
     }
 
 
+def test_the_target_is_said_beside_whether_it_was_met() -> None:
+    aims = ("precision mean score 85", "precision coverage percentage (ζ = 70) 80")
+    text = body(card(facts(bundle=bundle(target=aims))))
+    assert text.index("Target met") < text.index(f"The target, at least: {'; '.join(aims)}.")
+    assert "The target, at least" not in card(facts())
+
+
+def test_references_of_people_have_no_errors_of_a_model() -> None:
+    assert "Scores come from LLM judges, which have errors of their own." in card(facts())
+    missed = card(facts(bundle=bundle(verdict=MISSED)))
+    assert "some references from a service LLM; both have errors of their own." in missed
+
+
 def test_a_licence_that_the_hub_does_not_know_goes_by_another_name() -> None:
     found = matter(card(facts(bundle=bundle(licence="Acme-1.0"))))
     assert (found["license"], found["license_name"]) == ("other", "acme-1.0")

@@ -18,9 +18,15 @@ from safetensors.numpy import load_file, save_file
 
 from llamaduo.deployment import gguf_files
 from llamaduo.deployment.converter import convert_with
-from llamaduo.deployment.gguf import check_covered, export, read_chat_template, write_gguf
+from llamaduo.deployment.gguf import (
+    check_covered,
+    check_exportable,
+    export,
+    read_chat_template,
+    write_gguf,
+)
 from llamaduo.deployment.gguf_files import read_head
-from llamaduo.deployment.model_files import stored_tensors
+from llamaduo.deployment.model_files import count_weights, stored_tensors
 from llamaduo.errors import ExportUnsupported, ExtraMissing, ModelError
 from llamaduo.records import Event
 from tests.llamas import CHAT_TEMPLATE, build_llama, edit
@@ -372,6 +378,32 @@ def test_a_converter_that_fails_says_why_and_leaves_nothing(
 def test_a_converter_that_is_not_there_is_named(own: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"convert_hf_to_gguf\.py is missing"):
         convert_with(tmp_path, own, tmp_path / "m.gguf", "F16")
+
+
+def test_what_export_needs_can_be_asked_before_anything_is_merged(
+    own: Path, tmp_path: Path
+) -> None:
+    check_exportable(own, tmp_path / "not needed")
+    edit(own / "tokenizer.json", normalizer={"type": "NFC"})
+    with pytest.raises(ExportUnsupported, match="normalizes"):
+        check_exportable(own, None)
+    with pytest.raises(ModelError, match=r"convert_hf_to_gguf\.py is missing"):
+        check_exportable(own, tmp_path)
+    check_exportable(own, script(tmp_path / "c", CONVERTER))
+
+
+def test_weights_are_counted_whatever_they_are_stored_as(own: Path) -> None:
+    stored = load_file(own / "model.safetensors")
+    number = sum(tensor.size for tensor in stored.values())
+    assert count_weights(own) == number
+    halves = {name: tensor.astype(np.float16) for name, tensor in stored.items()}
+    save_file(halves, own / "a.safetensors")
+    (own / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="are damaged"):
+        count_weights(own)
+    places = dict.fromkeys(stored, "a.safetensors")
+    (own / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    assert count_weights(own) == number
 
 
 def test_paths_are_arguments_and_never_shell_text(own: Path, tmp_path: Path) -> None:

@@ -237,7 +237,19 @@ def test_without_terms_what_a_service_wrote_is_not_public(
 
 def test_terms_that_forbid_it_are_final(make: Callable[..., Plan]) -> None:
     no = Terms(service="openai-chat:gpt-4o", text="no", allow_publishing=False)
-    assert "do not allow publishing" in refused(make(public=True, packed=bundle(terms=no)))
+    plan = make(public=True, packed=bundle(terms=no))
+    assert "do not allow publishing" in refused(plan)
+    with pytest.raises(PublishRefused) as caught:
+        check_public(plan)
+    assert "State the terms" not in caught.value.hint  # they are stated
+
+
+def test_a_path_of_this_machine_is_not_public(make: Callable[..., Plan]) -> None:
+    here = bundle(model="/home/ada/tiny")
+    assert "an adapter of a folder of this machine" in refused(make(public=True, packed=here))
+    merged = make(public=True, packed=replace(here, form="merged", model="tiny"))
+    check_public(merged)
+    assert not any("folder of this machine" in note for note in merged.notes)
 
 
 def test_a_rehearsal_is_not_public(make: Callable[..., Plan]) -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import resource
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from llamaduo.errors import ModelError
+from llamaduo.errors import ModelError, StageFailed
+from llamaduo.finetuning.adapter import CARD, WEIGHTS
 from llamaduo.finetuning.finetune import finetune
 from llamaduo.finetuning.merge import merge
 from llamaduo.finetuning.settings import FinetuningSettings
 from llamaduo.records import Checkpoint
+from llamaduo.storage.atomic import sha256_of
 from llamaduo.tasks.quiet import quiet
 from tests.finetuning.made import tickets
+from tests.llamas import edit
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +69,27 @@ def test_nothing_says_where_the_base_lay_on_this_machine(tuned: Checkpoint, tmp_
     merge(tuned, tmp_path, "float32")
     for path in tmp_path.glob("*.json"):
         assert tuned.base not in path.read_text()
+
+
+def test_a_full_disk_is_said_without_a_traceback(tuned: Checkpoint, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # bytes in a file
+    try:
+        with pytest.raises(StageFailed, match=f"could not be written to {tmp_path}") as refused:
+            merge(tuned, tmp_path, "float32")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "Free some space" in refused.value.hint
+
+
+def test_an_adapter_that_is_not_numbers_is_not_merged(tuned: Checkpoint, tmp_path: Path) -> None:
+    broken = tmp_path / "checkpoint"
+    shutil.copytree(tuned.adapter or "", broken)
+    weights = load_file(broken / WEIGHTS)
+    save_file({name: tensor * float("nan") for name, tensor in weights.items()}, broken / WEIGHTS)
+    edit(broken / CARD, weights_sha256=sha256_of(broken / WEIGHTS))
+    with pytest.raises(StageFailed, match="The adapter cannot be merged: NaNs"):
+        merge(replace(tuned, adapter=str(broken)), tmp_path / "merged", "float32")
 
 
 def test_a_damaged_adapter_is_not_merged(tuned: Checkpoint, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -95,3 +96,36 @@ def test_a_sliding_window_is_not_joined() -> None:
     assert not Stepper(MistralForCausalLM(config)).joinable
     config.sliding_window = None
     assert Stepper(MistralForCausalLM(config)).joinable
+
+
+def test_a_cache_grows_in_place(stepper: Stepper) -> None:
+    """Appending a token copies no other: a long answer would be slow to write."""
+    with torch.inference_mode():
+        rows = stepper.read([[40] * 3, [41] * 7], [1, 2])
+        stepper.advance(rows, torch.tensor([50, 51, 52]))
+        layer = rows.cache.layers[0]
+        places = layer.keys.data_ptr(), layer.values.data_ptr()
+        for step in range(20):
+            stepper.advance(rows, torch.full((3,), 40 + step))
+        assert layer.keys.shape[-2] == 28
+        assert (layer.keys.data_ptr(), layer.values.data_ptr()) == places
+
+
+def test_an_answer_longer_than_the_cache_has_room_for(stepper: Stepper) -> None:
+    with torch.inference_mode():
+        rows = stepper.read([[40, 41]], [1])
+        more = [40 + step % 20 for step in range(150)]
+        for one in more:
+            stepper.advance(rows, torch.tensor([one]))
+        whole = stepper.read([[40, 41, *more]], [1])
+        torch.testing.assert_close(rows.logits, whole.logits, atol=1e-4, rtol=1e-4)
+
+
+def test_rows_that_are_let_go_are_freed(stepper: Stepper) -> None:
+    with torch.inference_mode():
+        rows = stepper.read([[40] * 3, [41] * 7], [1, 2])
+        stepper.advance(rows, torch.tensor([50, 51, 52]))
+        held = weakref.ref(rows.cache.layers[0].keys.untyped_storage())
+        assert held() is not None
+        rows.keep(torch.tensor([1]))
+        assert held() is None

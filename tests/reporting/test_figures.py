@@ -67,11 +67,11 @@ def test_every_line_and_target_is_named_in_the_figure(tmp_path: Path) -> None:
         "Base model",
         "Cycle 0",
         "Cycle 1",
-        "Precision  91.5",
-        "Precision ≥ 70  85.5 %",
-        "Similarity  84.0",
-        "target: Precision  80.0",
-        "target: Precision ≥ 70  90.0 %",
+        "Precision: 91.5",
+        "Precision ≥ 70: 85.5 %",
+        "Similarity: 84.0",
+        "target: Precision: 80.0",
+        "target: Precision ≥ 70: 90.0 %",
     }
 
 
@@ -101,7 +101,7 @@ def test_each_scored_set_has_its_panel_and_lines_of_three_weights(tmp_path: Path
     svg = density_figure(gather(whole_run(tmp_path)))
 
     assert svg is not None
-    assert texts(svg) >= {"Cycle 1", "16 responses", "90 % of responses", "Precision"}
+    assert texts(svg) >= {"Cycle 1", "16 responses", "90 % of the density", "Precision"}
     assert "Base model" not in texts(svg)  # this run kept no judgements of it
     paths = [path for path in drawn(svg).iter(PATH) if path.get("fill") == COLOURS["precision"]]
     assert len({path.get("stroke-width") for path in paths}) == 3

@@ -1,15 +1,10 @@
-"""Numbers and texts as a report writes them."""
+"""Numbers as a report writes them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from llamaduo.reporting.formatting import (
     decimal,
     dollars,
-    markdown_block,
-    markdown_inline,
     of,
     part,
     plural,
@@ -17,7 +12,6 @@ from llamaduo.reporting.formatting import (
     price,
     seconds,
     usd,
-    visible,
 )
 
 
@@ -88,30 +82,3 @@ def test_unknown_is_a_dash_and_zero_is_a_zero() -> None:
 
 def test_one_pair_two_pairs() -> None:
     assert (plural(1, "pair"), plural(1200, "pair")) == ("1 pair", "1,200 pairs")
-
-
-def test_control_and_direction_characters_are_shown() -> None:
-    assert visible("a\x00b\x1b[0m\r\nc\td\u202egpj") == "a␀b␛[0m\nc\td⟨U+202E⟩gpj"
-
-
-@given(st.text())
-def test_inline_text_is_one_markdown_paragraph_without_markup(text: str) -> None:
-    tokens = MarkdownIt("commonmark").enable(["table"]).parse("x " + markdown_inline(text))
-    kinds = [token.type for token in tokens]
-    inner = {child.type for token in tokens for child in token.children or ()}
-
-    assert kinds == ["paragraph_open", "inline", "paragraph_close"]
-    assert inner <= {"text", "text_special"}
-
-
-@given(st.text(alphabet="`~ab\n "))
-def test_a_block_ends_only_where_it_should(text: str) -> None:
-    tokens = MarkdownIt("commonmark").parse(markdown_block(text) + "\n\nafter")
-
-    assert [token.type for token in tokens] == [
-        "fence",
-        "paragraph_open",
-        "inline",
-        "paragraph_close",
-    ]
-    assert tokens[0].content == text + "\n"

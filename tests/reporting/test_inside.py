@@ -201,7 +201,9 @@ def test_synthetic_pairs_of_one_cycle(finished_run: Path, tmp_path: Path) -> Non
     shutil.copy(run / "cycles/000/synthetic.jsonl", run / "cycles/001/synthetic.jsonl")
     both = pairs(run, "synthetic", None, Wanted())
     assert len(both) == 2 * len(pairs(run, "synthetic", 1, Wanted()))
-    assert pairs(run, "synthetic", 5, Wanted()) == []
+    with pytest.raises(UsageError, match="no curated batch after cycle 5") as refused:
+        pairs(run, "synthetic", 5, Wanted())
+    assert refused.value.hint == "It has one after: 0, 1."
 
 
 def test_drops_by_step_and_reason(run: Path) -> None:
@@ -209,7 +211,8 @@ def test_drops_by_step_and_reason(run: Path) -> None:
     novelty = dropped(run, None, "NOVEL", "too like", Wanted())
     assert {(cycle, one.step) for cycle, one in novelty} == {(0, "novelty")}
     assert len(novelty) == 20
-    assert dropped(run, 1, "", "", Wanted()) == []
+    with pytest.raises(UsageError, match="no curated batch after cycle 1"):
+        dropped(run, 1, "", "", Wanted())
     assert len(dropped(run, None, "", "", Wanted(contains="decontamination 2"))) == 1
 
 

@@ -58,7 +58,28 @@ def test_stated_traffic_adds_when_it_pays(tmp_path: Path) -> None:
     free = headline(gather(folder, cost=at_once)).facts[-1]
 
     assert (said.name, said.value, said.note) == ("Break-even", "never", "")
-    assert (free.value, free.note) == ("0.0 months", "saves $0 a month")
+    assert (free.value, free.note) == ("0.0 months", "saves $0 a month with all traffic on it")
+
+
+def test_what_a_model_that_missed_its_target_would_save_is_said_with_that_condition(
+    tmp_path: Path,
+) -> None:
+    cost = CostSettings(input_tokens_per_month=10**9, output_tokens_per_month=0, hardware_usd=1.0)
+    evidence = gather(whole_run(tmp_path), SPEND, cost=cost)
+    missed = replace(evidence, verdict=verdict(1, "stopped", "No gain in 2 cycles."))
+
+    assert "missed the target" not in headline(evidence).facts[-1].note
+    assert headline(missed).facts[-1].note.endswith("if it is used though it missed the target")
+
+
+def test_the_final_split_stands_beside_the_score_that_was_selected_on(finished_run: Path) -> None:
+    evidence = gather(finished_run)
+    final = evidence.final.scores
+
+    assert final is not None
+    assert (
+        f"final split {final.panel['precision'].mean_score:.1f}" in headline(evidence).facts[0].note
+    )
 
 
 def test_the_method_names_what_someone_else_would_need(tmp_path: Path) -> None:
@@ -92,7 +113,7 @@ def test_what_the_final_split_allows_to_say(tmp_path: Path) -> None:
 
     assert any("the test split was selected on" in text for text in caveats(evidence))
     assert any("8 pairs has not been judged" in text for text in caveats(waiting))
-    assert any("no choice was made by it" in text for text in caveats(judged))
+    assert any("the loop, which chose nothing by it" in text for text in caveats(judged))
 
 
 def test_a_judge_that_wrote_the_training_data_is_a_caveat(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ async def test_a_reply_carries_text_tokens_snapshot_and_price(tmp_path: Path) ->
         assert (reply.input_tokens, reply.output_tokens) == (100, 20)
         assert reply.usd == pytest.approx(0.003)
         assert not reply.replayed
-        assert ledger.spent_usd() == pytest.approx(0.003)
+        assert ledger.loop_usd() == pytest.approx(0.003)
         assert ledger.snapshots() == {"openai-chat:gpt-test": (SNAPSHOT,)}
 
 
@@ -510,7 +510,7 @@ async def test_a_call_that_could_pass_the_budget_is_not_sent(tmp_path: Path) -> 
             await client.ask(question(max_tokens=100, sample=2))
 
         assert len(service.bodies) == 2
-        assert ledger.spent_usd() == pytest.approx(0.004)
+        assert ledger.loop_usd() == pytest.approx(0.004)
         assert "budget of $0.01" in str(caught.value)
         assert (await client.ask(question(max_tokens=100))).replayed
 
@@ -552,7 +552,7 @@ async def test_where_the_budget_ends_a_run_does_not_depend_on_what_was_in_flight
 
         assert len(s.bodies) == 11
         assert sum(isinstance(outcome, BudgetExceeded) for outcome in outcomes) == 29
-        assert ledger.spent_usd() == pytest.approx(0.022)
+        assert ledger.loop_usd() == pytest.approx(0.022)
 
 
 async def test_waiting_for_the_budget_does_not_use_up_the_deadline(tmp_path: Path) -> None:

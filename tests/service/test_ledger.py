@@ -8,7 +8,15 @@ import pytest
 
 from llamaduo.errors import BudgetExceeded, RunError
 from llamaduo.records import Event
-from llamaduo.service.ledger import Attempt, Cost, Ledger, RawReply, SpendRow, read_spend
+from llamaduo.service.ledger import (
+    AFTER_THE_LOOP,
+    Attempt,
+    Cost,
+    Ledger,
+    RawReply,
+    SpendRow,
+    read_spend,
+)
 from llamaduo.storage.journal import read_rows
 
 RAW = RawReply(200, "application/json", b'{"a": 1}')
@@ -16,11 +24,16 @@ COST = Cost("model-2026", 100, 20, 0.5)
 
 
 async def intend(
-    ledger: Ledger, key: str = "k", *, most: float = 1.0, budget: float | None = None
+    ledger: Ledger,
+    key: str = "k",
+    *,
+    stage: str = "judge",
+    most: float = 1.0,
+    budget: float | None = None,
 ) -> Attempt:
     """An attempt that is no longer in flight, but neither settled nor failed yet."""
     async with ledger.attempt(
-        key, stage="judge", model="openai-chat:m", request="{}", most_usd=most, budget_usd=budget
+        key, stage=stage, model="openai-chat:m", request="{}", most_usd=most, budget_usd=budget
     ) as attempt:
         return attempt
 
@@ -62,8 +75,18 @@ async def test_spend_counts_what_is_answered_in_doubt_and_failed(path: Path) -> 
 
         expected = SpendRow("judge", "openai-chat:m", 1, 1, 1, 100, 20, 0.5)
         assert ledger.spend() == read_spend(path) == (expected,)
-        assert ledger.spent_usd() == 0.5
+        assert ledger.loop_usd() == 0.5
         assert answered.number == 2
+
+
+async def test_what_is_asked_after_the_loop_is_not_what_the_loop_spent(path: Path) -> None:
+    with Ledger.open(path) as ledger:
+        for key, stage in (("a", "judge"), ("b", AFTER_THE_LOOP)):
+            answered = await intend(ledger, key, stage=stage)
+            await ledger.answer(answered, RAW)
+            await ledger.settle(answered, COST)
+        assert ledger.loop_usd() == 0.5
+        assert sum(row.usd for row in ledger.spend()) == 1.0
 
 
 async def test_an_answer_without_a_price_is_flagged(path: Path) -> None:

@@ -78,6 +78,44 @@ def test_a_step_that_fails_is_told_and_the_next_job_is_answered(
     assert engine.load == Load(0, 0)
 
 
+def test_a_prompt_that_fails_leaves_the_others_alone(
+    engine: BatchingEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = replace(JOB, limit=150)
+    expected = answer(engine, long)
+    running = Listener()
+    begun = threading.Event()
+
+    def hear(delivery: Delivery) -> None:
+        running(delivery)
+        begun.set()
+
+    with caplog.at_level(logging.CRITICAL, "llamaduo.serving"):
+        engine.submit(long, hear)
+        assert begun.wait(30)
+        assert isinstance(answer(engine, replace(JOB, tokens=(10**6,)))[0], Failed)
+    assert running.wait() == expected
+
+
+def test_a_thread_that_breaks_down_keeps_nobody_waiting(
+    engine: BatchingEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = Listener()
+    left = [ValueError("one for the step"), ValueError("one for what tells of it")]
+
+    def against_the_rules(delivery: Delivery) -> None:
+        if left:
+            raise left.pop(0)
+        listener(delivery)
+
+    with caplog.at_level(logging.CRITICAL, "llamaduo.serving"):
+        engine.submit(JOB, against_the_rules)
+        [failed] = listener.wait()
+    assert isinstance(failed, Failed)
+    with pytest.raises(Unavailable, match="started again"):
+        engine.submit(JOB, Listener())
+
+
 def test_what_is_cancelled_before_it_began_is_never_heard_of(engine: BatchingEngine) -> None:
     long = Listener(4)
     engine.submit(replace(JOB, choices=4, limit=100), long)

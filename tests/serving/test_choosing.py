@@ -8,6 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from llamaduo.deployment.bundle import (
+    CARD,
+    MANIFEST,
+    add_files,
+    building,
+    files_of,
+    open_bundle,
+    seal,
+)
 from llamaduo.errors import BundleError, ModelError, UsageError
 from llamaduo.serving.choosing import choose_bundles
 from llamaduo.serving.loading import Capacity, loaded
@@ -37,10 +46,21 @@ def test_the_engine_is_chosen_by_what_there_is(bundle: Path, copy: Path) -> None
         choose_bundles([str(bundle)], "transformers", "F16")
 
 
+def test_the_faster_gguf_file_comes_first(bundle: Path, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    with building(both) as folder:
+        sources = {n: p for n, p in files_of(bundle).items() if n not in (CARD, MANIFEST)}
+        add_files(sources, folder)
+        (folder / "model-Q8_0.gguf").write_bytes(b"another")
+        seal(folder, open_bundle(bundle), "# Tiny\n", both)
+    assert choose_bundles([str(both)], "auto", None)[0].gguf == both / "model-Q8_0.gguf"
+    assert choose_bundles([str(both)], "auto", "F16")[0].gguf == both / "model-F16.gguf"
+
+
 def test_without_a_gguf_file_there_is_transformers(base: Path, tmp_path: Path) -> None:
     folder = adapter_bundle(base, tmp_path / "adapter", "one", seed=1)
     assert choose_bundles([str(folder)], "auto", None)[0].gguf is None
-    with pytest.raises(UsageError, match=r"no model-F16\.gguf") as caught:
+    with pytest.raises(UsageError, match=r"no model-Q8_0\.gguf") as caught:
         choose_bundles([str(folder)], "xllamacpp", None)
     assert "llamaduo deploy" in caught.value.hint
 

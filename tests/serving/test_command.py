@@ -75,6 +75,7 @@ def test_ctrl_c_ends_it_at_once_when_nobody_is_served(bundle: Path) -> None:
     ("arguments", "says", "next_step"),
     [
         (["nowhere"], "nowhere is not a bundle", "llamaduo deploy"),
+        (["--token-env", "NO_SUCH", "nowhere"], "NO_SUCH is not set", "--token-env"),
         (["--host", "0.0.0.0", "nowhere"], "no token is set", "LLAMADUO_TOKEN"),  # noqa: S104
     ],
 )

@@ -14,6 +14,7 @@ import openai
 import pytest
 
 from llamaduo.serving.choosing import EngineName
+from llamaduo.serving.jobs import Failed
 from tests.serving.made import ENDLESS, LONG_WINDOW, Running, body, merged_bundle, serving
 from tests.tiny_llama import build_tiny_llama
 
@@ -115,6 +116,16 @@ def test_answers_within_the_grace_are_finished(endless: Path) -> None:
     ):
         running.stop()
         assert [line for line in lines if line][-1] == "data: [DONE]"
+
+
+def test_health_says_when_an_engine_takes_no_more(bundle: Path) -> None:
+    with serving([bundle]) as running:
+        running.served[0].engine.stop(Failed("It broke."))
+        reply = httpx2.get(f"{running.root}/health")
+        assert (reply.status_code, reply.json()["status"]) == (503, "ended")
+        refused = running.post(body())
+        assert refused.status_code == 503
+        assert refused.json()["error"]["message"] == "It broke."
 
 
 # --- models that fail ---------------------------------------------------------------------

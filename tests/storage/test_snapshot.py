@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from llamaduo.errors import RunError
 from llamaduo.storage.journal import Journal
-from llamaduo.storage.snapshot import snapshot
+from llamaduo.storage.snapshot import _copy, snapshot
 
 SCHEMA = ("CREATE TABLE words (word TEXT)",)
 INSERT = "INSERT INTO words VALUES (?)"
@@ -27,6 +28,17 @@ def test_a_closed_journal(tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     assert words(path) == ["one"]
     assert sorted(tmp_path.iterdir()) == before == [path]
+
+
+def test_a_log_of_an_earlier_try_is_not_read_once_its_journal_is_closed(tmp_path: Path) -> None:
+    """Its pages are older than those that its writer has moved into the journal since."""
+    path, folder = tmp_path / "words.sqlite", tmp_path / "copy"
+    folder.mkdir()
+    with Journal.open(path, SCHEMA) as journal:
+        journal.execute(INSERT, ("one",)).result()
+        shutil.copyfile(tmp_path / "words.sqlite-wal", folder / "words.sqlite-wal")
+    copied = _copy(path, folder)
+    assert [one.name for one in folder.iterdir()] == [copied.name]
 
 
 def test_a_journal_that_another_writes_to_is_read_with_its_log(tmp_path: Path) -> None:

@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 
+from llamaduo.config import read_resolved
+from llamaduo.deployment.parity import Candidate, compare
 from llamaduo.errors import RunError, RunIncompatible
-from llamaduo.records import Event
+from llamaduo.evaluation.scores import score
+from llamaduo.records import Event, Judgement, Judgements, Pair, Parity, Response, Scores
+from llamaduo.storage.jsonl import dump_record, read_records, write_record
 from llamaduo.storage.run_directory import RunDirectory
 from llamaduo.verification.checks import Check
-from llamaduo.verification.verify import verify
+from llamaduo.verification.verify import NOT_CHECKED, verify
 from tests.verification.tampering import edit_json, edit_ledger, edit_lines, seal, tree
 
 BASE, FIRST = "base", "cycles/000"
@@ -47,7 +51,8 @@ def test_a_run_that_nobody_touched(run: Path) -> None:
     assert {f"{BASE}/judgements", f"{FIRST}/synthesis", f"{FIRST}/curation"} <= checks.keys()
     assert {"final/000/scores", "verdict", "spend", "bundle"} <= checks.keys()
     lines = (run / BASE / "judgements.jsonl").read_text().count("\n")
-    assert checks[f"{BASE}/judgements"].checked == lines + 1
+    assert checks[f"{BASE}/judgements"].checked == lines
+    assert checks[f"{BASE}/judgements"].unit == "judgement"
     assert "precision mean score 99" in checks["verdict"].detail
 
 
@@ -224,6 +229,36 @@ def bundle_label(run: Path) -> None:
     edit_json(run / "bundle" / "bundle.json", lambda found: found.update(label="target met"))
 
 
+def bundle_seed(run: Path) -> None:
+    edit_json(run / "bundle" / "bundle.json", lambda found: found["seeds"].update(finetuning=7))
+
+
+def bundle_of_a_real_run(run: Path) -> None:
+    found = json.loads((run / "bundle" / "bundle.json").read_text())["rehearsed"]
+    edit_json(run / "bundle" / "bundle.json", lambda one: one.update(rehearsed=not found))
+
+
+def bundle_data(run: Path) -> None:
+    edit_json(
+        run / "bundle" / "bundle.json",
+        lambda found: found["data"].update({"coverage/train.jsonl": "0" * 64}),
+    )
+
+
+def dollars_of_another_kind(run: Path) -> None:
+    assert edit_ledger(run, "UPDATE attempts SET usd = X'5B5D' WHERE rowid = 2")
+
+
+def a_folder_in_the_place_of_a_file(run: Path) -> None:
+    path = run / FIRST / "training.json"
+    path.unlink()
+    path.mkdir()
+
+
+def nested_too_deep(run: Path) -> None:
+    (run / "bundle" / "bundle.json").write_text("[" * 200_000)
+
+
 def stray_weights(run: Path) -> None:
     (run / "bundle" / "other.safetensors").write_bytes(b"weights")
 
@@ -269,6 +304,9 @@ def stray_weights(run: Path) -> None:
         (request_in_the_ledger, "ledger", "its key is not the hash of its request"),
         (bundle_scores, "bundle", "exact_match is 100.0"),
         (bundle_label, "bundle", '"target met"'),
+        (bundle_seed, "bundle", "seeds.finetuning"),
+        (bundle_of_a_real_run, "bundle", "rehearsed"),
+        (bundle_data, "bundle", "data.coverage/train.jsonl"),
         (stray_weights, "bundle", "no hash of it"),
     ],
 )
@@ -319,6 +357,81 @@ def test_a_damaged_line_is_one_difference_and_the_rest_is_checked(run: Path) -> 
     found = wrong(run)
     assert "line 1: not a Judgement" in found[f"{BASE}/judgements"]
     assert f"{FIRST}/judgements" not in found
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "says"),
+    [
+        (dollars_of_another_kind, "ledger", "is damaged: its usd is b'[]'"),
+        (a_folder_in_the_place_of_a_file, f"{FIRST}/training", "Is a directory"),
+        (nested_too_deep, "bundle", "cannot be read"),
+    ],
+)
+def test_what_is_damaged_beyond_reading_is_a_difference_and_the_rest_is_checked(
+    run: Path, change: Callable[[Path], None], check: str, says: str
+) -> None:
+    change(run)
+    assert says in wrong(run)[check]
+    assert "verdict" in verified(run)
+
+
+def test_prompts_that_were_taken_out_leave_calls_behind_no_record(run: Path) -> None:
+    lost = json.loads((run / BASE / "responses.jsonl").read_text().splitlines()[0])["pair_id"]
+
+    def without(rows: Any) -> Any:
+        return [row for row in rows if row["pair_id"] != lost]
+
+    for name in ("responses", "judgements"):
+        edit_lines(run / BASE / f"{name}.jsonl", without)
+    seal(run)
+    assert "stand behind no record (judge " in verified(run)["spend"].detail
+
+
+def with_parity(run: Path) -> dict[str, str]:
+    """Parity of a form that answers one test prompt in another way; its answers."""
+    test = read_records(run / "coverage" / "test.jsonl", Pair)
+    expected = {pair.id: pair.response for pair in test}
+    found = expected | {test[0].id: "something else"}
+    (run / "parity").mkdir()
+    for name, answers in (("training-time", expected), ("merged", found)):
+        rows = [{"pair_id": one, "text": text} for one, text in answers.items()]
+        (run / "parity" / f"{name}.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in rows))
+    check = compare(test, expected, Candidate("merged", found), required=0.1)
+    write_record(run / "parity.json", Parity(cycle=0, prompts=8, required=0.1, checks=(check,)))
+    return found
+
+
+def test_parity_is_counted_again_from_the_answers(run: Path) -> None:
+    answers = with_parity(run)
+    check = verified(run)["parity"]
+    assert (check.ok, check.checked, check.unit) == (True, len(answers), "answer")
+
+    def praise(found: Any) -> None:
+        found["checks"][0].update(identical=8, first_divergence=None)
+
+    edit_json(run / "parity.json", praise)
+    detail = wrong(run)["parity"]
+    assert "parity.json, merged: identical is 8, derived again it is 7" in detail
+    (run / "parity" / "merged.jsonl").unlink()
+    assert "merged.jsonl is missing" in wrong(run)["parity"]
+
+
+def test_what_no_check_can_tell_is_not_claimed(run: Path) -> None:
+    """Replies, records and hashes rewritten together hold: nothing in a run is signed."""
+    raw_scores(run)
+    edit_lines(run / BASE / "judgements.jsonl", lambda rows: rows[0].update(precision=99))
+    edit_json(run / BASE / "scores.json", lambda _: json.loads(dump_record(scores_of(run))))
+    seal(run)
+    assert wrong(run) == {}
+    assert "nothing in a run is signed" in NOT_CHECKED
+
+
+def scores_of(run: Path) -> Scores:
+    config, _ = read_resolved(run / "run.yaml")
+    judged = read_records(run / BASE / "judgements.jsonl", Judgement)
+    responses = read_records(run / BASE / "responses.jsonl", Response)
+    test = read_records(run / "coverage" / "test.jsonl", Pair)
+    return score(responses, test, Judgements(scored=judged, unscored=()), config.judging)
 
 
 def test_a_ledger_that_is_gone(run: Path) -> None:

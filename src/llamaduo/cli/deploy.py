@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,7 @@ from llamaduo.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from llamaduo.cli.progress import Shown
     from llamaduo.deploy import Deployed
     from llamaduo.gate import AskLeave
     from llamaduo.inference.served import Served
@@ -68,8 +70,9 @@ def deploy(
 
     Exit code 3: a form answers too differently from the model that was judged.
     """
-    from llamaduo.cli.progress import showing_progress
+    from llamaduo.cli.progress import drawing_progress
     from llamaduo.cli.session import begin_existing, owned
+    from llamaduo.deploy import check_same_aim
     from llamaduo.deploy import deploy as build
     from llamaduo.errors import UsageError
 
@@ -77,10 +80,12 @@ def deploy(
         raise UsageError("--server is checked for parity only.", hint="Add --check.")
     asked = [*(overrides or ()), *_as_settings(form, gguf)]
     session = begin_existing(config, name, rehearse, asked)
-    served = _served(server) if server else None
-    with showing_progress() as notify, owned(session, notify) as run:
-        _ask_terms(run)
-        leave = _asking(run, confirmed=yes)
+    check_same_aim(session.directory, session.real)
+    served = _served(server, session.directory.root.name) if server else None
+    with drawing_progress() as shown, owned(session, shown.notify) as run:
+        with shown.paused():
+            _ask_terms(run)
+        leave = _asking(run, shown, confirmed=yes)
         deployed = build(run, check=check, ask_leave=leave, server=served)
     _print(deployed, as_json=json)
 
@@ -92,11 +97,26 @@ def _as_settings(form: str | None, gguf: list[GgufChoice] | None) -> list[str]:
     return settings
 
 
-def _served(url: str) -> Served:
+def _served(url: str, name: str) -> Served:
+    """The model ``name`` at ``url``, or the only one that is there."""
+    from llamaduo.errors import UsageError
     from llamaduo.inference.served import Served, served_models
 
+    if (
+        "@" in url.partition("://")[2].partition("/")[0]
+    ):  # it would be shown, and kept in the bundle
+        raise UsageError(
+            "--server has a user name or a password in it.",
+            hint="Write it as http://HOST:PORT/v1, and the server's token into LLAMADUO_TOKEN.",
+        )
     token = os.environ.get("LLAMADUO_TOKEN")
-    return Served(url, served_models(url, token)[0], token)
+    models = served_models(url, token)
+    if name not in models and len(models) != 1:
+        raise UsageError(
+            f"{url} serves {', '.join(models) or 'no model'}, and none is called {name}.",
+            hint="Serve this run's bundle alone, or under the run's name.",
+        )
+    return Served(url.rstrip("/"), name if name in models else models[0], token)
 
 
 # --- questions ----------------------------------------------------------------------------
@@ -114,7 +134,8 @@ def _ask_terms(run: Run) -> None:
     from llamaduo.records import Terms
     from llamaduo.storage.jsonl import write_record
 
-    if run.rehearsed or accepted_terms(run) or not sys.stdin.isatty():
+    finished = run.directory.verdict.is_file()
+    if run.rehearsed or not finished or accepted_terms(run) or not sys.stdin.isatty():
         return
     service = run.config.service.model
     typer.echo(TERMS_QUESTION.format(service=service), err=True)
@@ -126,35 +147,43 @@ def _ask_terms(run: Run) -> None:
     write_record(run.directory.root / "terms.json", terms)
 
 
-def _asking(run: Run, *, confirmed: bool) -> AskLeave:
+def _asking(run: Run, shown: Shown, *, confirmed: bool) -> AskLeave:
     """Says what judging the differences costs, and asks, unless it is free or was allowed."""
     from llamaduo.errors import UsageError
 
-    allowed = confirmed or run.rehearsed or run.config.limits.budget_usd is not None
+    allowed = confirmed or run.config.limits.budget_usd is not None
 
     def ask_leave(form: str, calls: int) -> None:
-        dollars = _price_of_judging(run) * calls
-        if run.rehearsed or dollars == 0:
+        price = "" if run.rehearsed else _price_of_judging(run, calls)
+        if not price:
             return
-        text = f"{form}: some answers differ. Scoring them: up to {calls} calls, about"
-        typer.echo(f"{text} ${dollars:.2f}.", err=True)
-        if allowed:
-            return
-        if not sys.stdin.isatty():
-            raise UsageError(
-                f"Scoring what differs costs about ${dollars:.2f}, and nothing says that it may.",
-                hint="Give --yes, or set limits.budget_usd.",
-            )
-        typer.confirm("Ask the judges?", abort=True, err=True)
+        with shown.paused():
+            text = f"{form}: some answers differ. Scoring them takes up to {calls:,} calls"
+            typer.echo(f"{text}, {price}.", err=True)
+            if allowed:
+                return
+            if not sys.stdin.isatty():
+                raise UsageError(
+                    f"Scoring what differs costs money ({price}), and nothing says that it may.",
+                    hint="Give --yes, or set limits.budget_usd.",
+                )
+            typer.confirm("Ask the judges?", abort=True, err=True)
 
     return ask_leave
 
 
-def _price_of_judging(run: Run) -> float:
-    """What one judgement of this run has cost, on average, in dollars."""
-    rows = [row for row in run.ledger.spend() if row.stage == "judge"]
+def _price_of_judging(run: Run, calls: int) -> str:
+    """What ``calls`` judgements cost if they are as long as those of this run; empty: nothing."""
+    from llamaduo.reporting.formatting import usd as in_dollars
+    from llamaduo.service.pricing import price_of, usd
+
+    judges = {judge.model: judge for judge in run.config.judges}
+    if any(price_of(judge) is None for judge in judges.values()):
+        return "at a price that is not known (the judge's `price` can state it)"
+    rows = [row for row in run.ledger.spend() if row.stage == "judge" and row.model in judges]
+    cost = sum(usd(judges[row.model], row.input_tokens, row.output_tokens) for row in rows)
     answered = sum(row.answered for row in rows)
-    return sum(row.usd for row in rows) / answered if answered else 0.0
+    return f"about {in_dollars(calls * cost / answered)}" if cost else ""
 
 
 # --- what is printed ------------------------------------------------------------------------
@@ -192,8 +221,8 @@ def _print(deployed: Deployed, *, as_json: bool) -> None:
 
 
 def _shown(folder: Path) -> str:
-    """Relative to where the user stands, if it is below."""
+    """As a shell takes it: relative to where the user stands, if it is below."""
     try:
-        return str(folder.resolve().relative_to(Path.cwd()))
+        return shlex.quote(str(folder.resolve().relative_to(Path.cwd())))
     except ValueError:
-        return str(folder)
+        return shlex.quote(str(folder))

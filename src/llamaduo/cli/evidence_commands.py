@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llamaduo.cli.options import JsonOption
-from llamaduo.cli.show_commands import show
+from llamaduo.cli.show_commands import RunArgument, show
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from llamaduo.records import Event, Notify
     from llamaduo.verification.checks import Check
 
-RunArgument = Annotated[
-    str, typer.Argument(help="A run directory, or the name of a run in ./runs.", metavar="RUN")
-]
 SideArgument = Annotated[
     str,
     typer.Argument(help="RUN, or RUN:CYCLE, with a number, base or final.", metavar="RUN[:CYCLE]"),
@@ -34,7 +33,7 @@ def add_evidence_commands(app: typer.Typer, panel: str) -> None:
     app.command(rich_help_panel=panel)(compare)
 
 
-def verify(run: RunArgument, json: JsonOption = False) -> None:
+def verify(run: RunArgument = None, json: JsonOption = False) -> None:
     """Derive scores, verdict and counts again from ledger and records, offline; check every hash.
 
     Nothing is sent and nothing is written. Exit code 0: all holds; 1: something differs; 2: nothing
@@ -75,38 +74,65 @@ def _code(checks: tuple[Check, ...]) -> int:
 
 
 _MARKS = {
-    True: ("ok      ", "green"),
-    False: ("DIFFERS ", "bold red"),
+    True: ("ok", "green"),
+    False: ("DIFFERS", "bold red"),
     None: ("left out", "yellow"),
 }
 
 
 def _print_checks(checks: tuple[Check, ...], *, unfinished: bool) -> None:
+    """One line a check, in columns; what differs, or is worth knowing, below it."""
     from rich.text import Text
 
     from llamaduo.cli.output import console
     from llamaduo.cli.progress import label
-    from llamaduo.reporting.formatting import visible
+    from llamaduo.reporting.formatting import plural
+    from llamaduo.tasks.showing import visible
+    from llamaduo.verification.verify import NOT_CHECKED
 
     out = console()
-    for check in checks:
-        name = f"  {label(check.name)}"
-        out.print(Text.assemble(_MARKS[check.ok], name, (f"  {check.checked:,}", "dim")))
-        for line in visible(check.detail).splitlines():
-            out.print(Text(f"            {line}"), soft_wrap=True)
+    rows = [(one, visible(label(one.name)), plural(one.checked, one.unit)) for one in checks]
+    mark = max(len(words) for words, _ in _MARKS.values())
+    names = max(len(name) for _, name, _ in rows)
+    counts = max(len(checked) for _, _, checked in rows)
+    for check, name, checked in rows:
+        words, style = _MARKS[check.ok]
+        line = Text.assemble((words.ljust(mark), style), f"  {name:<{names}}  {checked:>{counts}}")
+        against = f"  against {check.against}"
+        if len(line) + len(against) <= out.width:  # a narrow terminal goes without
+            line.append(against, "dim")
+        out.print(line, soft_wrap=True)
+        for note in visible(check.detail).splitlines():
+            _print_note(out, note, mark + 2)
+    out.print()
     if unfinished:
         out.print("The run is unfinished: it was verified as far as it got.")
     out.print(Text(_summary(checks), style="bold"))
+    out.print(Text(NOT_CHECKED, style="dim"))
+
+
+def _print_note(out: Console, note: str, indent: int) -> None:
+    """Wrapped in a terminal; whole on one line in a pipe, where it can be searched."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if out.is_terminal:
+        out.print(Padding(Text(note), (0, 0, 0, indent)))
+    else:
+        out.print(Text(" " * indent + note), soft_wrap=True)
 
 
 def _summary(checks: tuple[Check, ...]) -> str:
     wrong = sum(check.ok is False for check in checks)
     skipped = sum(check.ok is None for check in checks)
     if wrong:
-        return f"{wrong} of {len(checks)} checks differ: the records are not what they were."
+        return f"{wrong} of {len(checks)} checks differ: these records do not fit together."
     if skipped:
         return f"Nothing differs, but {skipped} of {len(checks)} checks were left out."
-    return f"All {len(checks)} checks hold: everything follows from the ledger and the records."
+    return (
+        f"All {len(checks)} checks hold: scores, counts and verdicts follow from the ledger and"
+        " the responses."
+    )
 
 
 def compare(left: SideArgument, right: SideArgument, json: JsonOption = False) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -39,7 +39,8 @@ _ESCAPED = {
 def print_tables(tables: Iterable[Table]) -> None:
     """Tables of :mod:`llamaduo.reporting.tables`, the empty ones left out.
 
-    One that is wider than the terminal is turned on its side where that fits.
+    One that is wider than the terminal is turned on its side where that fits; where even its
+    longest words do not fit beside each other, its rows stand one below the other.
     """
     from rich.text import Text
 
@@ -52,7 +53,8 @@ def print_tables(tables: Iterable[Table]) -> None:
         fits = [
             d for d in (upright, side) if out.measure(d, options=unbounded).maximum <= out.width
         ]
-        drawn = fits[0] if fits else upright
+        crowded = out.measure(upright, options=unbounded).minimum > out.width
+        drawn = fits[0] if fits else _stacked(table) if crowded and out.is_terminal else upright
         out.print(Text(table.title, style="bold"))
         out.print(drawn)
         if table.note:
@@ -87,6 +89,21 @@ def _on_its_side(table: Table) -> RichTable:
     for column, values in zip(table.columns[1:], cells, strict=True):
         drawn.add_row(Text(column.label), *(Text(value) for value in values))
     return drawn
+
+
+def _stacked(table: Table) -> Group:
+    """Each row a paragraph: its first cell, then a line for every other one."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    lines: list[Text | Padding] = []
+    for first, *rest in table.rows:
+        lines += [Text(""), Text(first, style="bold")]
+        for column, cell in zip(table.columns[1:], rest, strict=True):
+            words = Text.assemble((f"{column.label}: ", "dim"), cell)
+            lines.append(Padding(words, (0, 0, 0, 2)))
+    return Group(*lines)
 
 
 def _frame() -> RichTable:

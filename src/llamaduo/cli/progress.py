@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 from llamaduo.records import Event, Notify
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Progress as it is drawn. ``paused`` keeps off the terminal while a block asks a question:
+    bars that go on being drawn would wipe out the question and what is typed after it."""
+
+    notify: Notify
+    paused: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @contextmanager
 def showing_progress() -> Iterator[Notify]:
     """A :data:`Notify` that draws on standard error while the block runs."""
+    with drawing_progress() as shown:
+        yield shown.notify
+
+
+@contextmanager
+def drawing_progress() -> Iterator[Shown]:
+    """The same, for a block that may have a question to ask."""
     if sys.stderr.isatty():
-        with _bars() as notify:
-            yield notify
+        with _bars() as shown:
+            yield shown
     else:
-        yield _Lines().notify
+        yield Shown(_Lines().notify)
 
 
 def label(stage: str) -> str:
@@ -62,7 +79,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _bars() -> Iterator[Notify]:
+def _bars() -> Iterator[Shown]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -112,5 +129,13 @@ def _bars() -> Iterator[Notify]:
                 detail=event.detail,
             )
 
+    @contextmanager
+    def paused() -> Iterator[None]:
+        progress.stop()
+        try:
+            yield
+        finally:
+            progress.start()
+
     with progress:
-        yield notify
+        yield Shown(notify, paused)

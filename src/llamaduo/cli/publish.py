@@ -102,7 +102,7 @@ def _ask(given: bool, *, as_json: bool) -> None:
 
 def _show(plan: Plan, targets: tuple[Target, ...], hub: Hub, account: str) -> None:
     from llamaduo.cli.output import console, print_tables
-    from llamaduo.reporting.formatting import visible
+    from llamaduo.tasks.showing import visible
 
     out = console()
     visibility = "PUBLIC: everybody can read it" if plan.public else "private"
@@ -118,8 +118,11 @@ def _show(plan: Plan, targets: tuple[Target, ...], hub: Hub, account: str) -> No
         out.print("Terms of the service LLM's provider: not stated.", markup=False)
     else:
         allowed = "allow" if terms.allow_publishing else "do not allow"
-        out.print(f"Terms, as accepted for {visible(terms.service)}; by your account they", end=" ")
-        out.print(f"{allowed} publishing:", markup=False)
+        out.print(
+            f"Terms, as accepted for {visible(terms.service)}; by your account they {allowed}"
+            " publishing:",
+            markup=False,
+        )
         out.print(visible(terms.text), markup=False)
     out.print()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llamaduo.cli.options import JsonOption
+from llamaduo.errors import UsageError
 
 if TYPE_CHECKING:
     from llamaduo.serving.served import Served
@@ -51,7 +52,7 @@ def serve(
         typer.Option(help="auto: xllamacpp for a bundle with a GGUF file, else transformers."),
     ] = Engine.AUTO,
     gguf: Annotated[
-        Gguf | None, typer.Option(help="Which GGUF file; left out: F16 if there is one.")
+        Gguf | None, typer.Option(help="Which GGUF file; left out: Q8_0 if there is one.")
     ] = None,
     batch: Annotated[
         int, typer.Option(min=1, max=256, help="Answers that are written at once.")
@@ -76,7 +77,13 @@ def serve(
     from llamaduo.serving.loading import Capacity, loaded
     from llamaduo.serving.server import access_for, address_of, bound, run
 
-    access = access_for(host, os.environ.get(token_env), token_env)
+    token = os.environ.get(token_env)
+    if token_env != TOKEN_ENV and not token:
+        raise UsageError(
+            f"{token_env} is not set, so no token would be asked for.",
+            hint=f"Set {token_env}, or leave out --token-env.",
+        )
+    access = access_for(host, token, token_env)
     capacity = Capacity(batch=batch, max_queue=max_queue, window=window)
     with bound(host, port) as listener:
         chosen = choose_bundles(bundles, engine.value, gguf.value if gguf else None)

@@ -170,9 +170,14 @@ def pairs(
 ) -> None:
     """The pairs of a split, or the synthetic ones that were kept."""
     from llamaduo.cli.session import find_run
+    from llamaduo.errors import UsageError
     from llamaduo.reporting.inside import pairs as find_pairs
     from llamaduo.reporting.inside_tables import pair_table
 
+    if cycle is not None and split != "synthetic":
+        raise UsageError(
+            f"The {split} pairs are of no cycle.", hint="--cycle goes with --split synthetic."
+        )
     found = find_pairs(find_run(run).root, split, cycle, _wanted(prompt, contains))
     rows, all_of = _limits(limit)
     _print(

@@ -13,7 +13,7 @@ from llamaduo.cli.output import console, print_json, print_tables, print_verdict
 from llamaduo.errors import UsageError
 from llamaduo.records import Judgement
 from llamaduo.reporting.evidence import Answers, Evidence, gather
-from llamaduo.reporting.formatting import count, decimal, usd, visible
+from llamaduo.reporting.formatting import count, decimal, usd
 from llamaduo.reporting.inside import (
     CallsWanted,
     JudgedCall,
@@ -30,6 +30,7 @@ from llamaduo.service.ledger import SpendRow
 from llamaduo.storage.jsonl import dump_record
 from llamaduo.storage.manifest import read_manifest
 from llamaduo.storage.run_directory import RunDirectory
+from llamaduo.tasks.showing import visible
 
 
 def plain(record: object) -> Any:

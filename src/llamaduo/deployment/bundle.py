@@ -54,7 +54,8 @@ class Generation:
 class Bundle:
     """``bundle.json``: what is in the bundle, what it was judged to be, and where it came from.
 
-    ``name`` is what a server calls the model. ``label`` is "target met" or "target missed".
+    ``name`` is what a server calls the model. ``label`` is "target met" or "target missed", and
+    ``target`` in words what was asked for.
     ``model`` is the base model by the name it was configured with, ``revision`` its commit on
     the Hub, and ``fingerprint`` tells its files from others of that name; an ``adapter`` needs
     it, and a merged model names it without the folders it lay in. ``scores`` are those of the
@@ -68,6 +69,7 @@ class Bundle:
     form: Form
     dtype: str
     label: str
+    target: tuple[str, ...] = ()
     model: str
     revision: str | None = None
     fingerprint: str
@@ -90,11 +92,15 @@ class Bundle:
     files: dict[str, str] = field(default_factory=dict)
 
     def same_model(self, other: Bundle) -> bool:
-        """Whether both are of the same checkpoint with the same evidence, in whatever form."""
-        return all(
-            getattr(self, name) == getattr(other, name)
-            for name in ("name", "fingerprint", "cycle", "verdict", "scores", "final")
-        )
+        """Whether both are of the same checkpoint, judged the same, in whatever form."""
+        return self._agrees(other, "name", "fingerprint", "cycle", "scores", "final")
+
+    def same_evidence(self, other: Bundle) -> bool:
+        """Whether, besides, both say the same about what that was worth."""
+        return self.same_model(other) and self._agrees(other, "verdict", "label", "target")
+
+    def _agrees(self, other: Bundle, *names: str) -> bool:
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 # --- packing ------------------------------------------------------------------------------
@@ -107,6 +113,7 @@ def building(into: Path) -> Iterator[Path]:
     The run is locked meanwhile, so what else stands there was being built when it was killed.
     """
     into.parent.mkdir(parents=True, exist_ok=True)
+    _restore(into)
     for leftover in into.parent.glob(f"{_BUILDING}*"):
         shutil.rmtree(leftover)
     folder = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=into.parent))
@@ -114,6 +121,17 @@ def building(into: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _restore(into: Path) -> None:
+    """Put the old bundle back, if a process was killed after it had moved it out of the way and
+    before the new one was in its place."""
+    if into.exists():
+        return
+    for replaced in into.parent.glob(f"{_REPLACED}*"):
+        if (replaced / into.name / MANIFEST).is_file():
+            (replaced / into.name).replace(into)
+            return
 
 
 def add_files(sources: Mapping[str, Path], folder: Path) -> None:
@@ -150,7 +168,7 @@ def seal(folder: Path, bundle: Bundle, card: str, into: Path) -> Bundle:
 def _move(folder: Path, into: Path) -> None:
     if into.exists():
         replaced = Path(tempfile.mkdtemp(prefix=_REPLACED, dir=into.parent))
-        into.replace(replaced)
+        into.replace(replaced / into.name)  # a file or a link, too
         folder.replace(into)
         sync_folder(into.parent)
         shutil.rmtree(replaced)
@@ -180,12 +198,14 @@ def open_bundle(folder: Path, *, check_files: bool = True) -> Bundle:
     return bundle
 
 
-def holds(folder: Path, wanted: Bundle) -> bool:
-    """Whether ``folder`` has a whole bundle of the same model, in whatever form."""
+def held(folder: Path, wanted: Bundle) -> Bundle | None:
+    """The whole bundle of the same model, in whatever form, that ``folder`` has; None if none."""
+    _restore(folder)
     try:
-        return open_bundle(folder).same_model(wanted)
+        found = open_bundle(folder)
     except BundleError:  # missing, damaged or old: it is packed again
-        return False
+        return None
+    return found if found.same_model(wanted) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from llamaduo.deployment.bundle import Bundle
 from llamaduo.deployment.dataset import SYNTHETIC, TRAINED_ON, DataFacts, Personal, together
 from llamaduo.deployment.licence import hub_name, shown_name
-from llamaduo.deployment.markdown import inline, quoted
 from llamaduo.records import METRICS, MetricScores, Scores, Terms
 from llamaduo.tasks.settings import TaskKind, TaskSettings
+from llamaduo.tasks.showing import markdown_block, markdown_inline
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -236,7 +236,11 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        inline=inline, quoted=quoted, shown_name=shown_name, decimal=_decimal, plural=_plural
+        inline=markdown_inline,
+        block=markdown_block,
+        shown_name=shown_name,
+        decimal=_decimal,
+        plural=_plural,
     )
     environment.globals.update(kinds=KINDS, personal_words=PERSONAL)
     return environment

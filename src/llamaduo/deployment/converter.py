@@ -32,7 +32,7 @@ def convert_with(
         ExportUnsupported: it failed, or left no GGUF file.
         ExtraMissing: the ``gguf`` package is not installed.
     """
-    script = _script(converter)
+    script = require_script(converter)
     stage = f"gguf {kind}"
     notify(Event(stage, 0, 1, "files", detail=str(script)))
     with partial_file(into) as partial:
@@ -42,7 +42,12 @@ def convert_with(
     return into
 
 
-def _script(converter: Path) -> Path:
+def require_script(converter: Path) -> Path:
+    """The converter's script: itself, or that of a llama.cpp checkout.
+
+    Raises:
+        ModelError: there is none.
+    """
     script = converter / _SCRIPT if converter.is_dir() else converter
     if not script.is_file():
         raise ModelError(

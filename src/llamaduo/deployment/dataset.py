@@ -20,6 +20,7 @@ from typing import Any
 from llamaduo.records import Pair, SplitFigures
 from llamaduo.redaction.find import KINDS, Kind, find
 from llamaduo.storage.jsonl import read_record, read_records
+from llamaduo.storage.manifest import check_unchanged, read_manifest
 
 COVERAGE_SPLITS = ("train", "test", "final")
 SYNTHETIC = "synthetic"
@@ -83,8 +84,10 @@ def read_pairs(run: Path, *, before: int | None = None) -> RunPairs:
             checkpoint of that cycle was not trained on. None keeps all.
 
     Raises:
-        RunError: a file is missing or is not what it should be.
+        RunError: a file is missing, is not what it should be, or was changed since its stage
+            wrote it.
     """
+    _check_unchanged(run)
     splits = {
         name: read_records(run / "coverage" / f"{name}.jsonl", Pair) for name in COVERAGE_SPLITS
     }
@@ -96,6 +99,15 @@ def read_pairs(run: Path, *, before: int | None = None) -> RunPairs:
     )
     figures = read_record(run / "coverage" / "split.json", SplitFigures)
     return RunPairs(MappingProxyType(splits | {SYNTHETIC: tuple(kept)}), figures.sha256)
+
+
+def _check_unchanged(run: Path) -> None:
+    """Pairs that were changed are not those that a model was made from."""
+    if not (run / "manifest.json").is_file():
+        return
+    for stage, finished in read_manifest(run / "manifest.json").stages.items():
+        if stage in ("import", "split") or stage.endswith("/curate"):
+            check_unchanged(finished, run, stage)
 
 
 def data_facts(pairs: RunPairs) -> DataFacts:

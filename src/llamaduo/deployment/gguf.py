@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llamaduo.deployment.chat_template import read_chat
-from llamaduo.deployment.converter import convert_with
+from llamaduo.deployment.converter import convert_with, require_script
 from llamaduo.deployment.gguf_files import gguf_package, partial_file, read_head
 from llamaduo.deployment.gguf_shape import Part, Shape, read_parts, read_shape
 from llamaduo.deployment.gguf_tensors import layout
@@ -68,6 +68,21 @@ def export(
         for kind, file in zip(kinds, files, strict=True):
             write_gguf(model, file, kind, name=name, licence=licence, notify=notify)
     return files
+
+
+def check_exportable(model: Path, converter: Path | None) -> None:
+    """Return when :func:`export` has what it needs for ``model``, or its base: to be asked
+    before anything is merged.
+
+    Raises: what :func:`export` raises.
+    """
+    gguf_package()
+    try:
+        check_covered(model)
+    except ExportUnsupported:
+        if converter is None:
+            raise
+        require_script(converter)
 
 
 def check_covered(model: Path) -> None:

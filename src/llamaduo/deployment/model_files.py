@@ -91,6 +91,26 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     return {name: shards[shard][name] for name, shard in places.items()}
 
 
+def count_weights(folder: Path) -> int:
+    """How many numbers the weights of a model folder are, whatever they are stored as.
+
+    Raises:
+        ModelError: weights are missing or damaged.
+    """
+    index = folder / _INDEX
+    places = read_json(index).get("weight_map") or {"": _WHOLE}
+    try:
+        headers = [_header(folder / name)[0] for name in sorted(set(places.values()))]
+        return sum(
+            math.prod(entry["shape"])
+            for header in headers
+            for name, entry in header.items()
+            if name != "__metadata__"
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"The weights in {folder} are damaged: {error}.", hint=_AGAIN) from error
+
+
 def _is_name(file: Any) -> bool:
     """Whether this names a file of the folder itself, and none beyond it."""
     return isinstance(file, str) and Path(file).name == file

@@ -187,10 +187,14 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield "This is a REHEARSAL: a program stood in for the service LLM. The card says so."
     if bundle.verdict.outcome != "passed":
         yield "The target was missed. The card says so first."
-    if hub_name(bundle.model) is None:
+    if _base_is_here(bundle):
         yield f"{MANIFEST} names the base model by a folder of this machine: {bundle.model}"
-    if bundle.form == "adapter" and hub_name(bundle.model) is None:
         yield "It is an adapter of that folder: nobody else can run it. Pack it merged instead."
+
+
+def _base_is_here(bundle: Bundle) -> bool:
+    """Whether it is an adapter of a folder of this machine, which its files name."""
+    return bundle.form == "adapter" and hub_name(bundle.model) is None
 
 
 # --- what speaks against it ---------------------------------------------------------------
@@ -206,9 +210,12 @@ def check_public(plan: Plan) -> None:
         return
     personal, terms = list(_personal_reasons(plan)), list(_terms_reasons(plan))
     rehearsal = [_REHEARSED] if plan.bundle.rehearsed else []
-    if reasons := personal + terms + rehearsal:
+    base = [_OF_A_FOLDER] if _base_is_here(plan.bundle) else []
+    if reasons := personal + terms + rehearsal + base:
         lines = "\n".join(f"  - {reason}" for reason in reasons)
-        steps = [_PRIVATELY, *([_WITHOUT] if personal else []), *([_STATE] if terms else [])]
+        open_terms = terms and plan.bundle.terms is None
+        wanted = {_WITHOUT: personal, _STATE: open_terms, _MERGED: base}
+        steps = [_PRIVATELY, *(step for step, needed in wanted.items() if needed)]
         raise PublishRefused(
             f"This run cannot be published publicly:\n{lines}", hint=" ".join(steps)
         )
@@ -223,6 +230,11 @@ _STATE = (
     "State the terms that you accepted under service.terms, and pack the bundle again with"
     " `llamaduo deploy`."
 )
+_OF_A_FOLDER = (
+    "it is an adapter of a folder of this machine, whose path would be public, and without which"
+    " nobody can run it."
+)
+_MERGED = "Pack it merged: `llamaduo deploy --form merged`."
 _REHEARSED = "it is a rehearsal: its scores come from a program, not from a judge."
 
 

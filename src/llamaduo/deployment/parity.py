@@ -120,7 +120,7 @@ def _objection(
 
 def _loss(scored: Gains | None, allowed: float) -> str:
     if not scored or any(gain is None for gain in scored.values()):
-        return "its answers differ, and no judge scored them, so nothing says how much it lost"
+        return "its answers differ, and too few were scored to say how much it lost"
     metric, worst = min(scored.items(), key=lambda item: item[1] or 0.0)
     if worst is None or worst >= -allowed - 1e-9:
         return ""

@@ -39,6 +39,22 @@ class _Aim:
         return self.value is not None and self.value >= self.bound
 
 
+def in_words(target: TargetSettings) -> tuple[str, ...]:
+    """Every configured target: what is measured, and how much of it is asked for."""
+    return tuple(
+        f"{metric} {what} {bound:g}"
+        for metric in METRICS
+        for what, bound in (
+            ("mean score", target.of(metric).mean_score),
+            *(
+                (f"coverage percentage (ζ = {threshold})", share)
+                for threshold, share in sorted(target.of(metric).coverage_percentage.items())
+            ),
+        )
+        if bound is not None
+    )
+
+
 def standing(scores: Scores, target: TargetSettings) -> float:
     """How near to the target, in points: the mean of min(value, ε) over the configured targets.
 

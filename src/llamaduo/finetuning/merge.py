@@ -21,13 +21,23 @@ def merge(checkpoint: Checkpoint, into: Path, dtype: Literal["float32", "bfloat1
 
     Raises:
         ModelError: the adapter is missing or damaged.
-        StageFailed: the model does not fit into memory.
+        StageFailed: the model does not fit into memory or onto the disk, or has weights that
+            are no numbers.
     """
+    from safetensors import SafetensorError
+
     if checkpoint.adapter is not None:
         check_adapter(Path(checkpoint.adapter))
     try:
         _merge(checkpoint, into, dtype)
-    except MemoryError as error:
+    except SafetensorError as error:  # how it wraps what the operating system says
+        raise StageFailed(
+            f"The merged weights could not be written to {into}: {error}.",
+            hint="Free some space, or deploy the adapter: --form adapter.",
+        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
         raise StageFailed(
             f"{checkpoint.model} does not fit into memory in 32 bits, which merging needs.",
             hint="Merge on a larger machine, or deploy the adapter: --form adapter.",
@@ -51,10 +61,19 @@ def _merge(checkpoint: Checkpoint, into: Path, dtype: str) -> None:
             trust_remote_code=False,
         )
         if checkpoint.adapter is not None:
-            model = PeftModel.from_pretrained(model, checkpoint.adapter)
-            model = model.merge_and_unload(safe_merge=True)  # refuses weights that are not numbers
+            model = _merged(PeftModel.from_pretrained(model, checkpoint.adapter))
         model.to(getattr(torch, dtype)).save_pretrained(into)
     _forget_place(into / "config.json")
+
+
+def _merged(model: Any) -> Any:
+    try:
+        return model.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise StageFailed(
+            f"The adapter cannot be merged: {error}",
+            hint="The fine-tune that wrote it failed. Start a new run with --name.",
+        ) from error
 
 
 def _forget_place(config: Path) -> None:

@@ -166,6 +166,15 @@ def _require_none(reply: dict[str, Any]) -> None:
         )
 
 
+def require_llamacpp() -> None:
+    """Return when GGUF files can be run here.
+
+    Raises:
+        ExtraMissing: xllamacpp is not installed.
+    """
+    _xllamacpp()
+
+
 def _xllamacpp() -> Any:
     try:
         return importlib.import_module("xllamacpp")

@@ -1,4 +1,4 @@
-"""How a number or a text is written in a report: the one place that decides it.
+"""How a number is written in a report: the one place that decides it.
 
 One decimal for scores and percentages, commas between thousands, four decimals for dollars
 below one, and a dash for what the run does not know. A share always shows its denominator.
@@ -6,16 +6,7 @@ below one, and a dash for what the run does not know. A share always shows its d
 
 from __future__ import annotations
 
-import re
-
 UNKNOWN = "—"
-
-_CONTROL = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"}
-_CONTROL[0x7F] = 0x2421
-_DIRECTION = {code: f"⟨U+{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-_C1 = {code: f"⟨U+{code:04X}⟩" for code in range(0x80, 0xA0)}
-"""Controls too: U+009B begins an escape sequence in some terminals."""
-_INVISIBLE = _CONTROL | _C1 | _DIRECTION
 
 
 def decimal(value: float | None) -> str:
@@ -85,22 +76,3 @@ def seconds(value: float | None) -> str:
 def plural(number: int, noun: str) -> str:
     """``1 pair``, ``2 pairs``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def visible(text: str) -> str:
-    """Text with its control and direction characters shown, so that none can disguise it."""
-    return text.replace("\r\n", "\n").translate(_INVISIBLE)
-
-
-def markdown_inline(text: str) -> str:
-    """Text that Markdown shows as it is, in a paragraph or in a table cell: one line, no markup."""
-    line = " ".join(visible(text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]#|~!])", r"\\\1", line)
-
-
-def markdown_block(text: str) -> str:
-    """Text as a fenced block, the fence longer than any run of backticks inside."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{visible(text)}\n{fence}"

@@ -84,6 +84,8 @@ def _score_fact(evidence: Evidence, metric: Metric, best: Scores, name: str) -> 
     base = evidence.base.scores
     notes = [f"target {decimal(target)}"] if target is not None else []
     notes += [f"base model {decimal(_mean(base, metric))}"] if base else []
+    final = evidence.final.scores
+    notes += [f"final split {decimal(_mean(final, metric))}"] if final else []
     return Fact(f"Mean {metric}, {name}", decimal(_mean(best, metric)), ", ".join(notes))
 
 
@@ -111,4 +113,10 @@ def _saving_facts(evidence: Evidence) -> Iterator[Fact]:
         reached = own.comparison.break_even
         when = "never" if reached is None else f"{decimal(reached)} months"
         saved = f"{dollars(own.comparison.saved_monthly)} a month"
-        yield Fact("Break-even", when, f"saves {saved}" if reached is not None else "")
+        condition = "" if _passed(evidence) else ", if it is used though it missed the target"
+        note = f"saves {saved} with all traffic on it{condition}"
+        yield Fact("Break-even", when, note if reached is not None else "")
+
+
+def _passed(evidence: Evidence) -> bool:
+    return evidence.verdict is not None and evidence.verdict.outcome == "passed"

@@ -92,6 +92,7 @@ def responses(run: Path, where: str, wanted: Wanted) -> list[ScoredResponse]:
     """The responses of the set ``where``, the worst first; what was not scored comes last."""
     pairs = _pairs_by_id(run, where)
     judgements = _judgements(run, where)
+    _check_judge(wanted, [*judgements, *_unscored(run, where)])
     by_judge = [one for one in judgements if wanted.judge in one.judge]
     scores = panel_scores(by_judge)
     found = [
@@ -103,9 +104,19 @@ def responses(run: Path, where: str, wanted: Wanted) -> list[ScoredResponse]:
     return sorted(kept, key=lambda one: _rank(one.scores, wanted, one.response.id))
 
 
+def _check_judge(wanted: Wanted, judged: Iterable[Judgement | Unscored]) -> None:
+    """A judge who said nothing would make every response look unscored."""
+    names = sorted({one.judge for one in judged})
+    if wanted.judge and names and not any(wanted.judge in name for name in names):
+        raise UsageError(
+            f"No judge has a name with {wanted.judge!r} in it.",
+            hint=f"The judges are: {', '.join(names)}.",
+        )
+
+
 def _is_wanted(one: ScoredResponse, wanted: Wanted) -> bool:
-    prompt = one.pair.instruction if one.pair else ""
-    return wanted.bounds(one.scores) and wanted.has(one.response.text, prompt)
+    shown = (one.pair.instruction, one.pair.response) if one.pair else ()
+    return wanted.bounds(one.scores) and wanted.has(one.response.text, *shown)
 
 
 def _rank(
@@ -158,16 +169,18 @@ def _call(calls: Calls | None, key: str | None) -> CallRecord | None:
 
 def judgements(run: Path, where: str, wanted: Wanted) -> list[Judgement | Unscored]:
     """The judgements of the set ``where``, the lowest first; the unscored come last."""
+    every, lost = _judgements(run, where), _unscored(run, where)
+    _check_judge(wanted, [*every, *lost])
     scored = [
         one
-        for one in _judgements(run, where)
+        for one in every
         if _is_of(one, wanted)
         and wanted.bounds(one)
         and wanted.has(one.similarity_reason, one.precision_reason)
     ]
     unscored = [
         one
-        for one in _unscored(run, where)
+        for one in lost
         if _is_of(one, wanted) and wanted.bounds(None) and wanted.has(one.reason)
     ]
     return [*sorted(scored, key=lambda one: _rank(one, wanted, one.response_id)), *unscored]
@@ -205,8 +218,22 @@ def dropped(
 
 
 def _of_cycles(run: Path, name: str, cycle: int | None) -> list[Path]:
-    number = "*" if cycle is None else f"{cycle:03d}"
-    return sorted((run / "cycles").glob(f"{number}/{name}"))
+    """The files ``name`` of every cycle that has one, or of ``cycle`` alone.
+
+    Raises:
+        UsageError: that cycle has none.
+    """
+    found = sorted((run / "cycles").glob(f"[0-9]*/{name}"))
+    if cycle is None:
+        return found
+    there = [path for path in found if int(path.parent.name) == cycle]
+    if not there:
+        numbers = ", ".join(str(int(path.parent.name)) for path in found)
+        raise UsageError(
+            f"{run} has no curated batch after cycle {cycle}.",
+            hint=f"It has one after: {numbers}." if found else "No curation has finished yet.",
+        )
+    return there
 
 
 def _pair_fits(pair: Pair, wanted: Wanted) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from llamaduo.records import Dropped, Judgement, Pair, Unscored
-from llamaduo.reporting.formatting import UNKNOWN, count, decimal, usd, visible
+from llamaduo.reporting.formatting import UNKNOWN, count, decimal, usd
 from llamaduo.reporting.inside import ScoredResponse
 from llamaduo.reporting.tables import Column, Row, Table
 from llamaduo.service.calls import CallRecord
+from llamaduo.tasks.showing import visible
 
 
 def one_line(text: str, longest: int | None = None) -> str:

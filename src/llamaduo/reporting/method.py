@@ -162,8 +162,8 @@ def _selection(evidence: Evidence) -> str:
             " judged once, after the loop."
         )
     return (
-        "The final split was judged once, after the loop, and no choice was made by it: trust its"
-        " scores before the test split’s."
+        "The final split was judged after the loop, which chose nothing by it: trust its scores"
+        " before the test split’s, unless target or limits were changed after it had been seen."
     )
 
 

@@ -22,6 +22,7 @@ from llamaduo.reporting.method import caveats, method_facts
 from llamaduo.reporting.migration_cost import own_case
 from llamaduo.reporting.tables import Column
 from llamaduo.storage.atomic import write_atomic
+from llamaduo.tasks.showing import markdown_block, markdown_inline, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -78,6 +79,7 @@ def _content(evidence: Evidence, drawings: Drawings) -> dict[str, Any]:
         "spend": tables.spend(evidence),
         "timings": tables.timings(evidence),
         "parity": tables.parity_table(evidence.parity),
+        "parity_result": tables.parity_result(evidence.parity) if evidence.parity else "",
         "own": own,
         "own_costs": tables.own_costs(own) if own else (),
         "break_even": tables.break_even(own.comparison) if own and own.comparison else "",
@@ -104,9 +106,9 @@ def _environment() -> Environment:
     environment.filters.update(
         shown=shown,
         decimal=formatting.decimal,
-        visible=formatting.visible,
-        inline=formatting.markdown_inline,
-        block=formatting.markdown_block,
+        visible=visible,
+        inline=markdown_inline,
+        block=markdown_block,
         embedded=_embedded,
         groupruns=_runs,
     )
@@ -115,7 +117,7 @@ def _environment() -> Environment:
 
 def shown(text: str) -> str:
     """Text as a report prints it: whole if it is short, else its beginning and how much is left."""
-    text = formatting.visible(text)
+    text = visible(text)
     if len(text) <= MAX_SHOWN:
         return text
     left = formatting.count(len(text) - MAX_SHOWN)

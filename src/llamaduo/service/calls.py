@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
-from llamaduo.service.ledger import SPEND, SpendRow, spend_rows
+from llamaduo.errors import RunError
+from llamaduo.service.ledger import LOOP_USD, SPEND, SpendRow, spend_rows
 from llamaduo.storage.snapshot import snapshot
 
 State = Literal["sent", "answered", "failed"]
@@ -62,6 +64,36 @@ _OF_KEY = f"SELECT {_COLUMNS} FROM attempts WHERE key = ? ORDER BY attempt"  # n
 _SUM = "SELECT COALESCE(SUM(usd), 0.0) FROM attempts"
 
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "attempt": (int,),
+    "status": (int, NoneType),
+    "reply": (bytes, NoneType),
+    "input_tokens": (int, NoneType),
+    "output_tokens": (int, NoneType),
+    "usd": (float, int, NoneType),
+} | dict.fromkeys(("content_type", "error", "snapshot", "ended_at"), (str, NoneType))
+"""What SQLite may hold in each column of ours; text in those that are not named."""
+
+
+def _record(row: tuple[Any, ...]) -> CallRecord:
+    """SQLite keeps any value in any column, so a row is believed only once it was looked at.
+
+    Raises:
+        RunError: it was changed or damaged.
+    """
+    values = dict(zip(CallRecord.__slots__, row, strict=True))
+    if isinstance(values["reply"], str):
+        values["reply"] = values["reply"].encode()
+    for name, value in values.items():
+        if not isinstance(value, _KINDS.get(name, (str,))):
+            raise RunError(
+                f"The ledger's call {str(values['key'])[:12]} is damaged: its {name} is"
+                f" {value!r:.40}.",
+                hint="Restore ledger.sqlite from a copy.",
+            )
+    return CallRecord(**values)
+
+
 class Calls:
     """The attempts of one ledger. Get one from :func:`open_calls`."""
 
@@ -70,7 +102,7 @@ class Calls:
 
     def __iter__(self) -> Iterator[CallRecord]:
         """Every attempt, in the order in which they were made, one at a time."""
-        return (CallRecord(*row) for row in self._connection.execute(_ALL))
+        return (_record(row) for row in self._connection.execute(_ALL))
 
     def __len__(self) -> int:
         return int(self._one("SELECT COUNT(*) FROM attempts"))
@@ -78,11 +110,11 @@ class Calls:
     def answer(self, key: str) -> CallRecord | None:
         """The attempt that answered ``key``."""
         row = self._connection.execute(_ANSWER, (key,)).fetchone()
-        return None if row is None else CallRecord(*row)
+        return None if row is None else _record(row)
 
     def attempts(self, key: str) -> tuple[CallRecord, ...]:
         """Every attempt at ``key``, the first one first."""
-        return tuple(CallRecord(*row) for row in self._connection.execute(_OF_KEY, (key,)))
+        return tuple(_record(row) for row in self._connection.execute(_OF_KEY, (key,)))
 
     def spend(self) -> tuple[SpendRow, ...]:
         """What was spent, by stage and model, in the order in which they first called."""
@@ -91,6 +123,10 @@ class Calls:
     def spent_usd(self) -> float:
         """The price of all answers, added up as the ledger's owner does."""
         return float(self._one(_SUM))
+
+    def loop_usd(self) -> float:
+        """See :meth:`Ledger.loop_usd`."""
+        return float(self._one(LOOP_USD))
 
     def _one(self, sql: str) -> Any:
         return self._connection.execute(sql).fetchone()[0]

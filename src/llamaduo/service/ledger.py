@@ -64,6 +64,9 @@ _SETTLE = """
 _FIND = """
     SELECT attempt, held_usd, status, content_type, reply, snapshot IS NOT NULL
     FROM attempts WHERE key = ? AND state = 'answered'"""
+AFTER_THE_LOOP = "parity"
+"""The stage whose calls are made when the loop has ended."""
+LOOP_USD = f"SELECT COALESCE(SUM(usd), 0.0) FROM attempts WHERE stage <> '{AFTER_THE_LOOP}'"  # noqa: S608 - our own constant
 SPEND = """
     SELECT stage, model, SUM(state = 'answered'), SUM(state = 'sent'), SUM(state = 'failed'),
     COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(usd), 0.0),
@@ -165,9 +168,10 @@ class Ledger:
         """What was spent, by stage and model, in the order in which they first called."""
         return spend_rows(self._rows(SPEND))
 
-    def spent_usd(self) -> float:
-        """The price of all answers, in US dollars."""
-        return float(self._rows("SELECT COALESCE(SUM(usd), 0.0) FROM attempts")[0][0])
+    def loop_usd(self) -> float:
+        """What the loop has spent, in US dollars: the price of all answers but those that came
+        after its verdict (:data:`AFTER_THE_LOOP`), which must not change what it says."""
+        return float(self._rows(LOOP_USD)[0][0])
 
     def snapshots(self) -> dict[str, tuple[str, ...]]:
         """For each configured model, the model names that its replies carried, oldest first."""

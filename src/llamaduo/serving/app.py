@@ -17,7 +17,7 @@ from starlette.routing import Route
 from llamaduo.serving.asking import Refusal, parse, read
 from llamaduo.serving.exchange import Gone, busy
 from llamaduo.serving.guard import Access, Guard
-from llamaduo.serving.jobs import Unavailable
+from llamaduo.serving.jobs import Engine, Unavailable
 from llamaduo.serving.replies import (
     StreamedReply,
     error_reply,
@@ -68,17 +68,19 @@ class Desk:
         return json_reply(self._entry(self._find(request.path_params["id"]).name))
 
     async def health(self, _: Request) -> Response:
-        """``GET /health``: the work of all engines together."""
+        """``GET /health``: the work of all engines together; 503 when one takes no more."""
         engines = {id(one.engine): one.engine for one in self._served.values()}.values()
         loads = [engine.load for engine in engines]
+        ended = any(map(_ended, engines))
         return JSONResponse(
             {
-                "status": "ok",
+                "status": "ended" if ended else "ok",
                 "engine": ", ".join(sorted({engine.kind for engine in engines})),
                 "models": list(self._served),
                 "running": sum(load.running for load in loads),
                 "queued": sum(load.queued for load in loads),
-            }
+            },
+            503 if ended else 200,
         )
 
     def _find(self, name: str) -> Served:
@@ -111,6 +113,15 @@ def serving_app(served: Sequence[Served], access: Access) -> Starlette:
             Exception: _bug,
         },
     )
+
+
+def _ended(engine: Engine) -> bool:
+    """Whether ``engine`` was stopped or broke down; a full queue is neither."""
+    try:
+        engine.check_room()
+    except Unavailable as unavailable:
+        return unavailable.retry_after is None
+    return False
 
 
 async def _body(request: Request) -> bytes:

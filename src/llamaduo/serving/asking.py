@@ -84,7 +84,8 @@ def parse(raw: bytes) -> ChatRequest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         if first["type"] == "json_invalid":
-            raise refused(f"The body is not JSON: {first['msg']}.") from error
+            reason = first["msg"].removeprefix("Invalid JSON: ")
+            raise refused(f"The body is not JSON: {reason}.") from error
         raise Refusal(400, request_error(error).error) from error
 
 

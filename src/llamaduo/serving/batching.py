@@ -23,6 +23,7 @@ from llamaduo.serving.line import Entry, Line
 from llamaduo.serving.writer import Writer
 
 _log = logging.getLogger("llamaduo.serving")
+_BROKEN_DOWN = "The model's thread has failed: the server must be started again."
 _NOT_A_NUMBER = "The model computed what is not a number: its weights are damaged or overflow."
 
 
@@ -101,14 +102,21 @@ class BatchingEngine:
     # --- the thread -----------------------------------------------------------------------
 
     def _work(self) -> None:
-        with torch.inference_mode():
-            while self._line.wait(busy=any(batch.writers for batch in self._batches.values())):
-                for batch in self._batches.values():
-                    self._let_go(batch)
-                self._admit()
-                for batch in self._batches.values():
-                    if batch.writers:
-                        self._guarded(batch, self._step, batch)
+        try:
+            with torch.inference_mode():
+                while self._line.wait(busy=any(batch.writers for batch in self._batches.values())):
+                    self._turn()
+        except Exception:  # noqa: BLE001 - else everybody would wait for ever
+            _log.exception(_BROKEN_DOWN)
+            self._line.close(Failed(_BROKEN_DOWN))
+
+    def _turn(self) -> None:
+        for batch in self._batches.values():
+            self._guarded(self._let_go, batch, of=batch)
+        self._admit()
+        for batch in self._batches.values():
+            if batch.writers:
+                self._guarded(self._step, batch, of=batch)
 
     def _let_go(self, batch: _Batch) -> None:
         """Drop the rows whose job is over."""
@@ -135,13 +143,17 @@ class BatchingEngine:
             # Rows that can join later are read one prompt at a time: the first is answered first.
             together = [[entry] for entry in entries] if self._stepper.joinable else [entries]
             for group in together:
-                self._guarded(self._batches[name], self._read, name, group, entries=group)
+                self._guarded(self._read, self._batches[name], group, entries=group)
 
     def _guarded(
-        self, batch: _Batch, step: Any, *arguments: Any, entries: Sequence[Entry] = ()
+        self,
+        step: Any,
+        *arguments: Any,
+        of: _Batch | None = None,
+        entries: Sequence[Entry] = (),
     ) -> None:
-        """Do ``step``; when it fails, so do the jobs of ``batch`` and ``entries``, and the
-        thread goes on with the next ones."""
+        """Do ``step``; when it fails, so do the jobs of the batch that it is a step ``of``, and
+        ``entries``, and the thread goes on with the next ones."""
         try:
             step(*arguments)
         except Exception as error:  # noqa: BLE001 - the next request may pass
@@ -149,13 +161,19 @@ class BatchingEngine:
             if isinstance(error, torch.OutOfMemoryError | MemoryError):
                 message = "The model ran out of memory; start the server with a smaller --batch."
             _log.exception(message)
-            for entry in {*entries, *(writer.entry for writer in batch.writers)}:
+            for entry in {*entries, *(writer.entry for writer in (of.writers if of else ()))}:
                 self._line.fail(entry, Failed(message))
-            batch.writers, batch.rows, batch.chosen = [], None, None
+            if of:
+                of.writers, of.rows, of.chosen = [], None, None
 
-    def _read(self, name: str, entries: Sequence[Entry]) -> None:
+    def _read(self, batch: _Batch, entries: Sequence[Entry]) -> None:
         """Read prompts, choose the first token of each choice, and let them join the batch."""
-        batch = self._batches[name]
+        left = {entry for entry in entries if entry.over}  # while others were read
+        for entry in left:
+            self._line.leave(entry)
+        entries = [entry for entry in entries if entry not in left]
+        if not entries:
+            return
         self._activate(batch)
         new = _Batch(batch.voice, batch.ends)
         new.rows = self._stepper.read(
@@ -167,8 +185,8 @@ class BatchingEngine:
             for choice in range(entry.job.choices)
         ]
         self._write(new)
-        if new.writers:
-            _join(batch, new)
+        if new.writers:  # half a join would spoil the rows that are there
+            self._guarded(_join, batch, new, of=batch, entries=entries)
 
     def _step(self, batch: _Batch) -> None:
         self._activate(batch)

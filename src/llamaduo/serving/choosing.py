@@ -13,7 +13,7 @@ from llamaduo.deployment.settings import GgufKind
 from llamaduo.errors import ExtraMissing, UsageError
 
 EngineName = Literal["auto", "transformers", "xllamacpp"]
-GGUF_KINDS: tuple[GgufKind, ...] = ("F16", "Q8_0")
+GGUF_KINDS: tuple[GgufKind, ...] = ("Q8_0", "F16")  # the faster and smaller one first
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Line:
         self._running: set[Entry] = set()
         self._changed = Condition()
         self._seconds = 1.0
-        self._closed = False
+        self._closed: Failed | None = None
 
     @property
     def load(self) -> Load:
@@ -78,7 +78,7 @@ class Line:
 
     def _require_room(self) -> None:
         if self._closed:
-            raise Unavailable("The server is shutting down.", None)
+            raise Unavailable(self._closed.message, None)
         if len(self._waiting) >= self._most:
             jobs = len(self._waiting) + len(self._running)
             seconds = math.ceil(self._seconds * jobs / self._width)
@@ -101,7 +101,7 @@ class Line:
     def close(self, failure: Failed, *, waiting_only: bool = False) -> None:
         """Take no more; end those that wait, or all, with ``failure``."""
         with self._changed:
-            self._closed = True
+            self._closed = failure
             ended = [*self._waiting, *([] if waiting_only else self._running)]
             self._waiting.clear()
             for entry in ended:
@@ -116,7 +116,7 @@ class Line:
         nothing is left to do."""
         with self._changed:
             self._changed.wait_for(lambda: busy or self._waiting or self._closed)
-            return busy or bool(self._waiting) or not self._closed
+            return busy or bool(self._waiting) or self._closed is None
 
     def take(self, fits: Callable[[Job], bool]) -> Entry | None:
         """The first in the line, if it ``fits``; it is running from now on."""
@@ -146,14 +146,17 @@ class Line:
             self._running.add(entry)
 
     def end_choice(self, entry: Entry, ended: Ended) -> None:
-        """Deliver the end of one choice; with the last one the job is complete."""
+        """Deliver the end of one choice; with the last one the job is complete.
+
+        Counted and told under one lock: the end of another choice may not come in between, and
+        make the job complete before all of it was told.
+        """
         with self._changed:
             entry.left -= 1
-            last = entry.left == 0
-        entry.send(ended)
-        if last:
-            self._note(time.monotonic() - entry.begun)
-            self.leave(entry)
+            entry.send(ended)
+            if entry.left == 0:
+                self._note(time.monotonic() - entry.begun)
+                self.leave(entry)
 
     def fail(self, entry: Entry, failure: Failed) -> None:
         """End ``entry`` with ``failure``, unless it is over."""

@@ -23,7 +23,8 @@ class LlamaCppEngine:
     Prompts go to llama.cpp as the tokens of our own chat template, so that no text of a message
     becomes a special token. Each choice takes a slot. llama.cpp looks at a cancellation when it
     has something to say, so a request that is cancelled while its prompt is read keeps its slot
-    until then.
+    until then. What is written at the same time changes llama.cpp's sums in their last bits: now
+    and then a sampled answer of one seed comes out otherwise, which on transformers it does not.
 
     Args:
         server: what :func:`llamaduo.inference.llamacpp.load_gguf` gave.

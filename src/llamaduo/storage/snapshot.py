@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from llamaduo.errors import RunError, RunLocked
@@ -56,7 +56,8 @@ def _copy(path: Path, folder: Path) -> Path:
     for _ in range(_TRIES):
         before = _stamp(path)
         shutil.copyfile(path, place)
-        if _log(path).exists():
+        _log(place).unlink(missing_ok=True)  # of the try before: it may be gone by now
+        with suppress(FileNotFoundError):  # its writer has closed it
             shutil.copyfile(_log(path), _log(place))
         if _stamp(path) == before:
             return place

@@ -18,12 +18,15 @@ _LONGEST = 80
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """What one check came to. ``ok`` is None when it was left out; ``detail`` says why, or what
-    differs, or what else is worth knowing. ``checked`` counts what was looked at."""
+    differs, or what else is worth knowing. ``checked`` is how many there were of ``unit``, each
+    of which was held ``against`` something else."""
 
     name: str
     ok: bool | None
-    detail: str
     checked: int
+    unit: str
+    against: str
+    detail: str
 
 
 @dataclass(slots=True)
@@ -37,8 +40,12 @@ class Finding:
     left_out: str = ""
 
     def expect(self, holds: bool, otherwise: str) -> None:
-        """Count one thing looked at, and a difference in words unless it ``holds``."""
+        """Count one of the check's unit, and a difference in words unless it ``holds``."""
         self.checked += 1
+        self.require(holds, otherwise)
+
+    def require(self, holds: bool, otherwise: str) -> None:
+        """A difference in words unless what concerns all of them ``holds``."""
         if not holds:
             self.differ(otherwise)
 
@@ -49,24 +56,33 @@ class Finding:
 
     def same(self, what: str, recorded: Any, derived: Any) -> None:
         """Compare two records field by field; ``what`` is the file of the recorded one."""
-        self.checked += 1
         for words in different_fields(recorded, derived):
             self.differ(f"{what}: {words}")
 
-    def close(self, name: str) -> Check:
+    def close(self, name: str, unit: str, against: str) -> Check:
         ok = None if self.left_out and not self.differing else not self.differing
         shown = self.differences[:_SHOWN]
         more = self.differing - len(shown)
         words = [*shown, *([f"and {more:,} more"] if more else [])]
         rest = [self.left_out] if self.left_out else []
         return Check(
-            name=name, ok=ok, detail="\n".join([*words, *rest, *self.notes]), checked=self.checked
+            name=name,
+            ok=ok,
+            checked=self.checked,
+            unit=unit,
+            against=against,
+            detail="\n".join([*words, *rest, *self.notes]),
         )
 
 
 def plain(record: Any) -> Any:
     """A record as the JSON that it has in a file."""
     return json.loads(dump_record(record))
+
+
+def figures_in(record: Any) -> int:
+    """How many values a record has."""
+    return sum(1 for _ in _leaves(plain(record)))
 
 
 def different_fields(recorded: Any, derived: Any) -> Iterator[str]:

@@ -30,9 +30,10 @@ def imported(records: Records, finding: Finding) -> None:
     """Each pair's id is the hash of its prompt and response, and the import's counts add up."""
     pairs = records.many("coverage/accepted.jsonl", Pair)
     ids(finding, "accepted.jsonl", pairs)
+    finding.checked += len(pairs)
     figures = records.one("coverage/import.json", ImportFigures)
     counted = len(pairs) + figures.duplicates + len(figures.refused)
-    finding.expect(
+    finding.require(
         counted == figures.read,
         f"import.json: {figures.read} rows were read, but pairs, duplicates and refused rows"
         f" are {counted}",
@@ -42,7 +43,7 @@ def imported(records: Records, finding: Finding) -> None:
 def ids(finding: Finding, name: str, pairs: Iterable[Pair]) -> None:
     for pair in pairs:
         derived = pair_id(pair.messages, pair.response)
-        finding.expect(
+        finding.require(
             derived == pair.id,
             f"{name}: pair {pair.id} has another prompt or response than its id says ({derived})",
         )
@@ -56,11 +57,12 @@ def divided(records: Records, finding: Finding) -> None:
     found = {name: records.split(name) for name in SPLITS}
     for name, pairs in found.items():
         ids(finding, f"{name}.jsonl", pairs)
+        finding.checked += len(pairs)
     _disjoint(finding, found)
     figures = records.one("coverage/split.json", SplitFigures)
     for name, pairs in found.items():
         counted = getattr(figures, name)
-        finding.expect(
+        finding.require(
             counted == len(pairs), f"split.json: {counted} {name} pairs, the file has {len(pairs)}"
         )
     accepted = records.many("coverage/accepted.jsonl", Pair)
@@ -75,7 +77,7 @@ def divided(records: Records, finding: Finding) -> None:
     )
     finding.same("split.json", figures, derived)
     for name, pairs in found.items():
-        finding.expect(
+        finding.require(
             pairs == getattr(again, name).pairs,
             f"{name}.jsonl is not the {name} split of accepted.jsonl",
         )
@@ -98,7 +100,7 @@ def trained(records: Records, finding: Finding, cycle: int) -> None:
     figures = records.one(f"cycles/{cycle:03d}/training.json", TrainingFigures)
     mixture = mix(TrainSplit(records.split("train")), records.kept_before(cycle)).pairs
     counted = figures.pairs + figures.set_aside
-    finding.expect(
+    finding.require(
         counted == len(mixture),
         f"training.json counts {counted} pairs; the train split and what was kept are"
         f" {len(mixture)}",

@@ -9,6 +9,7 @@ from typing import Any
 
 from llamaduo import __version__
 from llamaduo.errors import RunError
+from llamaduo.records import Parity, SplitFigures
 from llamaduo.storage.atomic import sha256_of
 from llamaduo.verification.checks import Finding, different_fields, plain
 from llamaduo.verification.records import Records
@@ -78,11 +79,17 @@ def _read(path: Path) -> dict[str, Any]:
     """As plain JSON: a bundle of another version has a verdict and hashes, too."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} cannot be read: {error}.") from error
     if not isinstance(found, dict):
         raise RunError(f"{path} is not a bundle's list.")
     return found
+
+
+_OWN_HASH = (
+    "The model's files have hashes of bundle.json's own: only `llamaduo deploy --check` tells"
+    " whether they answer like the model that was judged."
+)
 
 
 def _compare_evidence(records: Records, finding: Finding, found: Mapping[str, Any]) -> None:
@@ -99,11 +106,40 @@ def _compare_evidence(records: Records, finding: Finding, found: Mapping[str, An
     final = f"final/{verdict.best_cycle:03d}"
     if found.get("final") is not None and records.is_finished(f"{final}/judge"):
         _same(finding, "final", found["final"], plain(records.scores(final)))
+    _compare_sources(records, finding, found)
     _compare_adapter(records, finding, found["files"], f"{best}/checkpoint")
 
 
+def _compare_sources(records: Records, finding: Finding, found: Mapping[str, Any]) -> None:
+    """Rehearsed or not, seeds, data and parity, as far as the bundle's version names them."""
+    if "rehearsed" in found:
+        _same(finding, "rehearsed", found["rehearsed"], records.rehearsed)
+    for name, seed in _read_map(found, "seeds").items():
+        section = getattr(records.config, name, None)
+        _same(finding, f"seeds.{name}", seed, getattr(section, "seed", None))
+    hashes = {
+        name: digest
+        for finished in records.manifest.stages.values()
+        for name, digest in finished.files.items()
+    }
+    if records.is_finished("split"):
+        hashes["split"] = records.one("coverage/split.json", SplitFigures).sha256
+    for name, digest in _read_map(found, "data").items():
+        _same(finding, f"data.{name}", digest, hashes.get(name))
+    path = records.root / "parity.json"
+    kept = plain(records.one("parity.json", Parity)) if path.exists() else None
+    if found.get("parity") is not None and found["parity"] != kept:
+        finding.notes.append("Its parity is not the one in parity.json, so it was not checked.")
+
+
+def _read_map(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = found.get(name, {})
+    if not isinstance(value, dict):
+        raise RunError(f"bundle.json, {name}: not a list of names and values.")
+    return value
+
+
 def _same(finding: Finding, name: str, recorded: Any, derived: Any) -> None:
-    finding.checked += 1
     for words in different_fields(recorded, derived):
         finding.differ(f"bundle.json, {name}: {words.replace('derived again it', 'the run')}")
 
@@ -120,4 +156,6 @@ def _compare_adapter(
         if name == f"{checkpoint}/adapter_model.safetensors"
     }
     if packed and judged:
-        finding.expect(packed in judged, f"the bundle's adapter is not that of {checkpoint}")
+        finding.require(packed in judged, f"the bundle's adapter is not that of {checkpoint}")
+    if not packed or any(name.endswith(".gguf") for name in files):
+        finding.notes.append(_OWN_HASH)

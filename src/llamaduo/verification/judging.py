@@ -17,7 +17,7 @@ from llamaduo.evaluation.judge import judge
 from llamaduo.evaluation.scores import score
 from llamaduo.records import Judgement, Judgements, Response, Unscored
 from llamaduo.service.replay import NOT_STORED, replaying
-from llamaduo.verification.checks import Finding
+from llamaduo.verification.checks import Finding, figures_in
 from llamaduo.verification.records import Records
 
 Outcome = Judgement | Unscored
@@ -32,11 +32,16 @@ def judged(records: Records, finding: Finding, where: str) -> None:
     config = records.config
     expected = len(responses) * config.judging.judgements_per_response * len(config.judges)
     found = len(recorded.scored) + len(recorded.unscored)
-    finding.expect(found == expected, f"{found} judgements are recorded, {expected} were to be had")
+    finding.require(
+        found == expected, f"{found} judgements are recorded, {expected} were to be had"
+    )
     try:
         derived = asyncio.run(_judge_again(records, where, responses))
     except ExtraMissing as missing:
-        finding.left_out = f"Raw replies were not read again: {missing.message} {missing.hint}"
+        finding.left_out = (
+            "Only that every judgement has an answered call was checked; no reply was read again:"
+            f" {missing.message} {missing.hint}"
+        )
         _calls_are_there(records, finding, recorded)
         return
     _compare(finding, _by_place(recorded), _by_place(derived))
@@ -52,6 +57,7 @@ def scored(records: Records, finding: Finding, where: str) -> None:
         _recorded(records, where),
         records.config.judging,
     )
+    finding.checked += figures_in(again)
     finding.same("scores.json", records.scores(where), again)
 
 
@@ -82,7 +88,7 @@ def _calls_are_there(records: Records, finding: Finding, recorded: Judgements) -
     """What can be told without the provider's SDK: that each judgement has an answered call."""
     for one in recorded.scored:
         there = records.calls.answer(one.call) is not None
-        finding.expect(there, f"{_named(one)}: its call {one.call[:12]} is not in the ledger")
+        finding.require(there, f"{_named(one)}: its call {one.call[:12]} is not in the ledger")
 
 
 # --- comparing ----------------------------------------------------------------------------

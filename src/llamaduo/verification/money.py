@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from llamaduo.reporting.formatting import usd
 from llamaduo.service.calls import CallRecord
 from llamaduo.service.pricing import price_of
 from llamaduo.service.requests import request_key
@@ -47,20 +48,28 @@ def spent(records: Records, finding: Finding) -> None:
     for words in records.recount.differing:
         finding.differ(words)
     by_model: dict[str, list[CallRecord]] = defaultdict(list)
-    total, unused = 0.0, 0
+    total, unused = 0.0, Counter[str]()
     for call in records.calls:
         if call.state == "answered":
             finding.checked += 1
             by_model[call.model].append(call)
             total += call.usd or 0.0
-            unused += call.key not in records.recount.read
+            unused[call.stage] += call.key not in records.recount.read
     for model, calls in by_model.items():
         _priced(records, finding, model, calls)
-    finding.notes.append(f"${total:,.4f} for {finding.checked:,} answered calls.")
-    if unused and not records.recount.read:
+    finding.notes.append(f"{usd(total)} in all.")
+    if unused.total() and not records.recount.read:
         finding.left_out = "Tokens were not read again from the replies."
-    elif unused:
-        finding.notes.append(f"{unused:,} of them are of no stage that is finished.")
+    elif unused.total():
+        finding.notes.append(_unused(unused))
+
+
+def _unused(unused: Counter[str]) -> str:
+    stages = ", ".join(f"{stage} {number:,}" for stage, number in unused.items() if number)
+    return (
+        f"{unused.total():,} of them stand behind no record ({stages}): a stage was cut off, or"
+        " asked for parity, or records were taken out."
+    )
 
 
 def _priced(records: Records, finding: Finding, model: str, calls: list[CallRecord]) -> None:

@@ -35,6 +35,7 @@ class Records:
     manifest: Manifest
     found_calls: Calls | None
     notify: Notify
+    rehearsed: bool = False
     recount: Recount = field(default_factory=Recount)
 
     @property

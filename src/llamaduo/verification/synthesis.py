@@ -34,13 +34,16 @@ def synthesized(records: Records, finding: Finding, cycle: int) -> None:
     train = {pair.id for pair in records.split("train")}
     for pair in raw:
         strangers = sorted(set(pair.provenance.seeds) - train)
-        finding.expect(
+        finding.require(
             not strangers, f"pair {pair.id} was modelled on {', '.join(strangers)}, no train pair"
         )
     try:
         batch = asyncio.run(_synthesize_again(records, cycle))
     except ExtraMissing as missing:
-        finding.left_out = f"Raw replies were not read again: {missing.message} {missing.hint}"
+        finding.left_out = (
+            "Only seeds, and that every pair has an answered call, were checked; no reply was read"
+            f" again: {missing.message} {missing.hint}"
+        )
         _calls_are_there(records, finding, raw)
         return
     _compare(finding, raw, batch.pairs)
@@ -84,7 +87,7 @@ def _calls_are_there(records: Records, finding: Finding, raw: Iterable[Pair]) ->
     for pair in raw:
         call = pair.provenance.call
         there = call is not None and records.calls.answer(call) is not None
-        finding.expect(there, f"pair {pair.id}: its call is not in the ledger")
+        finding.require(there, f"pair {pair.id}: its call is not in the ledger")
 
 
 # --- curation -----------------------------------------------------------------------------
@@ -105,7 +108,7 @@ def curated(records: Records, finding: Finding, cycle: int) -> None:
         )
     held_out = {pair.id for name in ("test", "final") for pair in records.split(name)}
     for pair in kept:
-        finding.expect(pair.id not in held_out, f"synthetic pair {pair.id} is a held-out one")
+        finding.require(pair.id not in held_out, f"synthetic pair {pair.id} is a held-out one")
     _curate_again(records, finding, cycle, raw)
 
 
@@ -124,8 +127,9 @@ def _curate_again(records: Records, finding: Finding, cycle: int, raw: Sequence[
     )
     kept = {pair.id for pair in again.kept}
     for pair in records.kept(cycle):
-        finding.expect(pair.id in kept, f"synthetic pair {pair.id} is not kept when curated again")
-    finding.expect(
+        finding.require(pair.id in kept, f"synthetic pair {pair.id} is not kept when curated again")
+    finding.checked += len(raw)
+    finding.require(
         again.kept == records.kept(cycle)
         and again.dropped == records.many(f"{folder}/dropped.jsonl", Dropped),
         "synthetic.jsonl and dropped.jsonl are not what curating raw.jsonl again comes to",

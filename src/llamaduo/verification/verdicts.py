@@ -35,6 +35,8 @@ def verdicts(records: Records, finding: Finding) -> None:
         possible = list(_possible(records, run.cycle))
         _compare(finding, "verdict.json", run, possible + _unconfirmed(records, possible))
         finding.notes.append(f"The target in run.yaml: {_target(records)}.")
+    if records.rehearsed:
+        finding.notes.append("A rehearsal, says run.yaml: its service LLM was a program.")
 
 
 def _target(records: Records) -> str:
@@ -56,7 +58,7 @@ def _possible(records: Records, cycle: int) -> Iterator[Verdict]:
     history = [records.scores(f"cycles/{one:03d}") for one in range(cycle + 1)]
     sources = {pair.reference_source for pair in records.split("test")}
     limits = records.config.limits
-    spent = records.found_calls.spent_usd() if records.found_calls else 0.0
+    spent = records.found_calls.loop_usd() if records.found_calls else 0.0
     for exhausted in (False, True) if limits.budget_usd is not None else (False,):
         yield reach_verdict(
             history,
@@ -80,7 +82,6 @@ def _unconfirmed(records: Records, possible: list[Verdict]) -> list[Verdict]:
 
 
 def _compare(finding: Finding, name: str, recorded: Verdict, possible: list[Verdict]) -> None:
-    if recorded in possible:
-        finding.checked += 1
-    else:
+    finding.checked += 1
+    if recorded not in possible:
         finding.same(name, recorded, possible[0])

@@ -172,7 +172,7 @@ def _rule(ends: Spec, colour: str, weight: float, dash: tuple[int, ...] = ()) ->
 def _key(y: int) -> Spec:
     """What each line means, below the panels."""
     lines = [
-        (HUE, weight, (), f"{100 * share:.0f} % of responses")
+        (HUE, weight, (), f"{100 * share:.0f} % of the density")
         for share, weight in zip(SHARES, WEIGHTS, strict=True)
     ]
     marks: list[Spec] = []

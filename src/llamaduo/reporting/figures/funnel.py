@@ -6,8 +6,9 @@ from typing import Any
 
 from llamaduo.reporting.evidence import Evidence
 from llamaduo.reporting.figures.drawing import COLOURS, FAINT, INK, altair, drawn, styled
-from llamaduo.reporting.formatting import count, visible
+from llamaduo.reporting.formatting import count
 from llamaduo.reporting.tables.funnel import Funnel, funnels
+from llamaduo.tasks.showing import visible
 
 STEP = 20
 """Height of a bar's place."""

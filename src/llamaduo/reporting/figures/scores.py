@@ -120,7 +120,7 @@ def _labels(alt: Any, series: Sequence[Series]) -> list[Any]:
     ends = [[value for value in one.values if value is not None][-1] for one in series]
     layers = []
     for number, (one, end, height) in enumerate(zip(series, ends, spread(ends), strict=True)):
-        row = {"label": f"{one.name}  {one.written(end)}", "score": height}
+        row = {"label": f"{one.name}: {one.written(end)}", "score": height}
         chart = alt.Chart(alt.Data(values=[row])).encode(y=_height(alt))
         text = chart.mark_text(
             align="left", fontSize=12, fontWeight="bold", color=COLOURS[one.metric]
@@ -143,7 +143,7 @@ def _targets(alt: Any, series: Sequence[Series]) -> Any:
     heights = spread([target for _, target in asked])
     rows = [
         {
-            "label": f"target: {one.name}  {one.written(target)}",
+            "label": f"target: {one.name}: {one.written(target)}",
             "score": target,
             "height": min(height + 2.5, 99),
             "colour": COLOURS[one.metric],

@@ -8,7 +8,7 @@ from llamaduo.reporting.tables.counts import stage_counts
 from llamaduo.reporting.tables.effort import spend, timings
 from llamaduo.reporting.tables.funnel import funnel_table
 from llamaduo.reporting.tables.losses import drops_by_reason
-from llamaduo.reporting.tables.parity import parity_table
+from llamaduo.reporting.tables.parity import parity_result, parity_table
 from llamaduo.reporting.tables.savings import break_even, own_costs, paper_case, paper_errata
 from llamaduo.reporting.tables.scores import scores_by_cycle
 from llamaduo.reporting.tables.table import Column, Row, Table
@@ -24,6 +24,7 @@ __all__ = [
     "own_costs",
     "paper_case",
     "paper_errata",
+    "parity_result",
     "parity_table",
     "scores_by_cycle",
     "spend",

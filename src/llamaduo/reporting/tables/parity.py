@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaduo.records import METRICS, Parity, ParityCheck
-from llamaduo.reporting.formatting import count, part, points
+from llamaduo.reporting.formatting import count, of, part, plural, points
 from llamaduo.reporting.tables.table import Column, Row, Table
 
 
@@ -22,6 +22,15 @@ def parity_table(parity: Parity | None) -> Table | None:
     )
     rows = tuple(_row(check) for check in parity.checks)
     return Table("Parity with the training-time model", columns, rows, _note(parity))
+
+
+def parity_result(parity: Parity) -> str:
+    """What the gate decided, and over how many prompts, in a sentence."""
+    passed = sum(check.passed for check in parity.checks)
+    return (
+        f"{of(passed, len(parity.checks))} forms passed the parity gate, over"
+        f" {plural(parity.prompts, 'test prompt')}."
+    )
 
 
 def _row(check: ParityCheck) -> Row:

@@ -75,6 +75,10 @@ def _items_note(case: OwnCase) -> str:
     if case.unpriced:
         notes.append(f"Not in the sum, for want of a price: {', '.join(case.unpriced)}.")
     notes.append("Traffic, hardware, power and fine-tuning are the user’s own figures.")
+    notes.append(
+        "The local LLM is taken to answer all of that traffic; whether"
+        f" {plural(case.local.servers, 'server')} can was not measured."
+    )
     return " ".join(notes)
 
 
