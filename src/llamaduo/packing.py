@@ -130,7 +130,10 @@ def card_of(run: Run, bundle: Bundle, folder: Path) -> str:
 
 
 def accepted_terms(run: Run) -> Terms | None:
-    """The provider's terms: as configured, or as they were given when they were asked for."""
+    """The provider's terms: as configured, or as they were given when they were asked for.
+
+    None where nobody has stated them; a ``terms.json`` without text is such an answer, too.
+    """
     given = run.config.service.terms
     if given is not None:
         return Terms(
@@ -139,7 +142,8 @@ def accepted_terms(run: Run) -> Terms | None:
             allow_publishing=given.allow_publishing,
         )
     path = run.directory.root / "terms.json"
-    return read_record(path, Terms) if path.is_file() else None
+    asked = read_record(path, Terms) if path.is_file() else None
+    return asked if asked and asked.text else None
 
 
 def _generation(run: Run, best: Checkpoint) -> Generation:

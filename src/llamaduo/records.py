@@ -522,7 +522,10 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The terms of the service LLM's provider, as the user accepted them. We never judge them."""
+    """The terms of the service LLM's provider, as the user accepted them. We never judge them.
+
+    ``text`` is empty in ``terms.json`` where the question was left open.
+    """
 
     service: str
     text: str

@@ -305,7 +305,10 @@ def test_terms_may_be_left_open(folder: Path) -> None:
     ended, drawn = in_a_terminal("--form", "adapter", answers=(("Terms:", ""),))
     assert ended == 0
     assert "the provider's terms were not stated" in drawn
-    assert not (folder / "runs" / "small" / "terms.json").exists()
+    assert open_bundle(folder / "runs" / "small" / "bundle").terms is None
+    ended, again = in_a_terminal("--form", "adapter", answers=())
+    assert ended == 0
+    assert "Which terms" not in again  # it was asked once
 
 
 def test_an_unfinished_run_is_not_asked_for_terms(folder: Path) -> None:

@@ -134,17 +134,17 @@ def _ask_terms(run: Run) -> None:
     from llamaduo.records import Terms
     from llamaduo.storage.jsonl import write_record
 
-    finished = run.directory.verdict.is_file()
-    if run.rehearsed or not finished or accepted_terms(run) or not sys.stdin.isatty():
+    finished, record = run.directory.verdict.is_file(), run.directory.root / "terms.json"
+    known = accepted_terms(run) is not None or record.is_file()
+    if run.rehearsed or known or not finished or not sys.stdin.isatty():
         return
     service = run.config.service.model
     typer.echo(TERMS_QUESTION.format(service=service), err=True)
     text = typer.prompt("Terms", default="", show_default=False, err=True).strip()
-    if not text:
-        return
-    public = typer.confirm("Do they let data and models made with replies be public?", err=True)
-    terms = Terms(service=service, text=text, allow_publishing=public)
-    write_record(run.directory.root / "terms.json", terms)
+    public = bool(text) and typer.confirm(
+        "Do they let data and models made with replies be public?", err=True
+    )
+    write_record(record, Terms(service=service, text=text, allow_publishing=public))
 
 
 def _asking(run: Run, shown: Shown, *, confirmed: bool) -> AskLeave:
