@@ -20,9 +20,17 @@ def silent(*models: str) -> Iterator[str]:
             self._send({"data": [{"id": model} for model in models]})
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             message = {"role": "assistant", "content": ""}
-            self._send({"choices": [{"message": message, "finish_reason": "stop"}]})
+            self._send(
+                {
+                    "id": "silence",
+                    "object": "chat.completion",
+                    "created": 0,
+                    "model": asked["model"],
+                    "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                }
+            )
 
         def _send(self, content: dict[str, Any]) -> None:
             raw = json.dumps(content).encode()

@@ -21,22 +21,15 @@ from llamaduo.records import Checkpoint, Parity, Scores, Verdict
 from llamaduo.run import Run, own_run
 from llamaduo.storage.jsonl import read_record, write_record
 from llamaduo.storage.run_directory import RunDirectory
-from tests.cycle.small_loop import configuration, run_loop
+from tests.cycle.small_loop import configuration
 from tests.silent_server import silent
 
 
-@pytest.fixture(scope="module")
-def finished(folder: Path, base_url: str) -> Path:
-    """A finished run, with the adapter bundle that the loop packed."""
-    run_loop(configuration(folder, base_url), folder, "done")
-    return folder / "runs" / "done"
-
-
 @pytest.fixture
-def copy(finished: Path, folder: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may spoil."""
-    into = folder / "runs" / tmp_path.name
-    shutil.copytree(finished, into)
+def copy(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run, with the adapter bundle that the loop packed."""
+    into = finished_run.with_name(tmp_path.name)
+    shutil.copytree(finished_run, into)
     return into
 
 
@@ -54,24 +47,24 @@ def deployed(directory: Path, base_url: str, *, check: bool = False, **overrides
         return deploy(run, check=check, ask_leave=lambda *call: asked.append(call))
 
 
-def test_the_loop_leaves_an_adapter_bundle_that_opens(finished: Path) -> None:
-    bundle = open_bundle(finished / "bundle")
-    assert (bundle.form, bundle.name, bundle.label) == ("adapter", "done", "target missed")
+def test_the_loop_leaves_an_adapter_bundle_that_opens(finished_run: Path) -> None:
+    bundle = open_bundle(finished_run / "bundle")
+    assert (bundle.form, bundle.name, bundle.label) == ("adapter", "small", "target missed")
     assert bundle.target == ("precision mean score 99",)
-    assert bundle.verdict == read_record(finished / "verdict.json", Verdict)
-    assert bundle.final == read_record(next(finished.glob("final/*/scores.json")), Scores)
+    assert bundle.verdict == read_record(finished_run / "verdict.json", Verdict)
+    assert bundle.final == read_record(next(finished_run.glob("final/*/scores.json")), Scores)
     assert set(bundle.seeds) == {"coverage", "finetuning", "inference", "synthesis"}
     assert "$lm_response" in bundle.templates["judge"][-1].content
     assert bundle.versions.keys() >= {"llamaduo", "python", "torch", "transformers", "peft"}
     assert bundle.data.keys() >= {"split", "coverage/train.jsonl", "coverage/test.jsonl"}
-    assert "target missed" in (finished / "bundle" / "README.md").read_text().lower()
+    assert "target missed" in (finished_run / "bundle" / "README.md").read_text().lower()
 
 
-def test_tokens_of_every_split_and_batch_are_counted(finished: Path) -> None:
-    lengths = json.loads((finished / "coverage" / "lengths.json").read_text())
+def test_tokens_of_every_split_and_batch_are_counted(finished_run: Path) -> None:
+    lengths = json.loads((finished_run / "coverage" / "lengths.json").read_text())
     assert lengths["tokens"].keys() == {"train", "test", "final"}
-    batch = json.loads((finished / "cycles" / "000" / "tokens.json").read_text())
-    kept = json.loads((finished / "cycles" / "000" / "curation.json").read_text())["kept"]
+    batch = json.loads((finished_run / "cycles" / "000" / "tokens.json").read_text())
+    kept = json.loads((finished_run / "cycles" / "000" / "curation.json").read_text())["kept"]
     assert batch["pairs"] == kept
     assert batch["shortest"] <= batch["mean"] <= batch["longest"]
 

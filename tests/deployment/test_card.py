@@ -146,13 +146,14 @@ def test_parity_is_shown_where_it_was_measured() -> None:
         identical=187,
         templates_equal=True,
         exact_match_difference=-0.5,
+        score_difference={"precision": 0.25},
         first_divergence=Divergence(pair_id="p", at=3, expected="yes, SECRET", found="yes!"),
         passed=True,
         reason="",
     )
     parity = Parity(cycle=1, prompts=200, required=0.99, checks=(check,))
     text = card(facts(bundle=bundle(parity=parity)))
-    assert "| gguf Q8\\_0 | 187 of 200 (93.5 %) | equal | -0.5 | yes |" in text
+    assert "| gguf Q8\\_0 | 187 of 200 (93.5 %) | equal | -0.5 | — | +0.2 | yes |" in text
     assert "SECRET" not in text
 
 
