@@ -57,9 +57,8 @@ def infer(
     """
     from llamaduo.inference.engine import TransformersEngine
 
-    with closing(
-        TransformersEngine(checkpoint, as_trained=as_trained)
-    ) as engine:  # fine-tuning needs the memory
+    # Closed, because fine-tuning needs the memory.
+    with closing(TransformersEngine(checkpoint, as_trained=as_trained)) as engine:
         prompts = [Encoded(pair.id, engine.encode(pair.messages)) for pair in pairs]
         fitting = _that_fit(prompts, max_new_tokens, checkpoint.window)
         batches = plan_batches(fitting, settings.batch_size)

@@ -28,10 +28,9 @@ _AGAIN = "Export it again: llamaduo deploy."
 class LlamaCpp:
     """A loaded GGUF file. Its methods may be called from several threads at once.
 
-    ``handle_completions`` and ``handle_chat_completions`` are xllamacpp's: they take a request
-    in the shape of the OpenAI API (the prompt of a completion may be a list of token ids), and
-    return the reply, or hand the events of a stream to a callback, which returns True to end
-    it. An error is a reply with ``error`` in it.
+    ``handle_completions`` is xllamacpp's: it takes a request in the shape of the OpenAI API (the
+    prompt may be a list of token ids), and returns the reply, or hands the events of a stream to
+    a callback, which returns True to end it. An error is a reply with ``error`` in it.
     """
 
     def __init__(self, server: Any, folder: Path, socket: Path, key: str) -> None:
@@ -44,14 +43,6 @@ class LlamaCpp:
     ) -> dict[str, Any]:
         """Complete a prompt as it stands."""
         return self.server.handle_completions(request, callback)  # type: ignore[no-any-return]
-
-    def handle_chat_completions(
-        self, request: dict[str, Any], callback: Callable[[dict[str, Any]], Any] | None = None
-    ) -> dict[str, Any]:
-        """Answer messages, rendered with the chat template in the file."""
-        return self.server.handle_chat_completions(  # type: ignore[no-any-return]
-            request, callback
-        )
 
     def ask(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         """Post to llama.cpp's HTTP server, over its socket.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from llamaduo.evaluation.verdict import FINAL_NOT_JUDGED, reach_verdict
-from llamaduo.records import METRICS, Verdict
+from llamaduo.evaluation.verdict import FINAL_NOT_JUDGED, in_words, reach_verdict
+from llamaduo.records import Verdict
 from llamaduo.verification.checks import Finding
 from llamaduo.verification.records import Records
 
@@ -34,22 +34,11 @@ def verdicts(records: Records, finding: Finding) -> None:
     else:
         possible = list(_possible(records, run.cycle))
         _compare(finding, "verdict.json", run, possible + _unconfirmed(records, possible))
-        finding.notes.append(f"The target in run.yaml: {_target(records)}.")
+        # It may be changed when a run is carried on, so a verdict is worth what its target is.
+        target = ", ".join(in_words(records.config.target))
+        finding.notes.append(f"The target in run.yaml: {target}.")
     if records.rehearsed:
         finding.notes.append("A rehearsal, says run.yaml: its service LLM was a program.")
-
-
-def _target(records: Records) -> str:
-    """It may be changed when a run is carried on, so a verdict is worth what its target is."""
-    target = records.config.target
-    asked = []
-    for metric in METRICS:
-        wanted = target.of(metric)
-        if wanted.mean_score is not None:
-            asked.append(f"{metric} mean score {wanted.mean_score:g}")
-        for zeta, share in sorted(wanted.coverage_percentage.items()):
-            asked.append(f"{metric} coverage percentage (ζ = {zeta}) {share:g}")
-    return ", ".join(asked)
 
 
 def _possible(records: Records, cycle: int) -> Iterator[Verdict]:
