@@ -187,7 +187,7 @@ def _problem(
     return Problem(where, f"{dotted}: {what}{shown}", _advice(loc))
 
 
-_NEVER_ECHOED = (("api_key_env",), ("base_url",))
+_NEVER_ECHOED = (("api_key_env",), ("api_key_file",), ("base_url",))
 """Where people paste a key by mistake."""
 
 
@@ -260,6 +260,11 @@ FREE_TO_CHANGE = (
     "finetuning.batch_size",
     "service.base_url",
     "service.api_key_env",
+    "service.api_key_file",
+    "service.mode",
+    "service.batch",
+    "service.rates",
+    "service.egress_hosts",
     "service.price",
     "service.concurrency",
     "service.timeout_seconds",

@@ -291,7 +291,10 @@ class InferenceFigures:
 class Question:
     """One request to a service LLM. ``sample`` tells repeats of the same request apart.
 
-    ``schema`` asks for a JSON object of that shape; ``shape`` is the shape's name.
+    ``schema`` asks for a JSON object of that shape; ``shape`` is the shape's name. ``again``
+    counts how often it was asked before, with a reply of no use each time. ``about`` has the ids
+    of the pairs whose text is in the messages, for the record of what left this machine; it
+    changes nothing about the request.
     """
 
     stage: str
@@ -301,6 +304,8 @@ class Question:
     schema: Mapping[str, Any] | None = None
     max_tokens: int | None = None
     temperature: float | None = None
+    again: int = 0
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

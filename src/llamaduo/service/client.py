@@ -147,7 +147,7 @@ class _Client:
     def _order(self, question: Question) -> _Order:
         """``question`` with a limit on its reply: nothing is asked that may cost any amount."""
         question = requests.bounded(question, self._settings.max_output_tokens)
-        request = requests.canonical_request(self.name, question)
+        request = requests.canonical_request(self.name, question, self._settings.options)
         most = question.max_tokens or 0
         usd = pricing.usd(self._settings, requests.most_input_tokens(request), most)
         return _Order(question, request, requests.request_key(request), usd)

@@ -6,9 +6,9 @@ recorded can be derived again offline, without a key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 
@@ -48,6 +48,7 @@ class Replay:
         calls: Calls,
         name: str,
         most_tokens: int,
+        options: Mapping[str, Any],
         refuse: Callable[[str, RawReply], ServiceRefused],
         observe: Observe,
     ) -> None:
@@ -55,6 +56,7 @@ class Replay:
         self._model = model
         self._calls = calls
         self._most_tokens = most_tokens
+        self._options = options
         self._refuse = refuse
         self._observe = observe
         self._kept: dict[str, Reply] = {}
@@ -66,7 +68,8 @@ class Replay:
             QuestionRefused: there is none, or it was a refusal.
         """
         question = requests.bounded(question, self._most_tokens)
-        key = requests.request_key(requests.canonical_request(self.name, question))
+        request = requests.canonical_request(self.name, question, self._options)
+        key = requests.request_key(request)
         if key not in self._kept:
             if len(self._kept) >= _MOST_KEPT:  # equal questions come close together
                 self._kept.clear()
@@ -136,6 +139,7 @@ async def replaying(
             calls,
             settings.model,
             settings.max_output_tokens,
+            settings.options,
             lambda key, raw: setbacks.refused(settings, key, raw),
             observe,
         )

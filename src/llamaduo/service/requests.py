@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from llamaduo.records import Question
@@ -17,8 +19,11 @@ def bounded(question: Question, most_tokens: int) -> Question:
     )
 
 
-def canonical_request(model: str, question: Question) -> str:
+def canonical_request(
+    model: str, question: Question, options: Mapping[str, Any] = MappingProxyType({})
+) -> str:
     """The question as JSON, the same for the same request whatever server answers it.
+    ``options`` are the model settings that go with every call.
 
     Neither the server's address nor the stage is in it, and nothing about how the reply is
     read, so a question asked again elsewhere in the run is answered from the ledger. What is
@@ -32,6 +37,8 @@ def canonical_request(model: str, question: Question) -> str:
         "schema": question.schema,
         "max_tokens": question.max_tokens,
         "temperature": question.temperature,
+        "again": question.again or None,
+        "options": dict(options) or None,
     }
     present = {name: value for name, value in request.items() if value is not None}
     return json.dumps(present, sort_keys=True, separators=(",", ":"))

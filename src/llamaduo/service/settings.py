@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -32,6 +34,31 @@ class TermsSettings(BaseModel):
     )
 
 
+class RateSettings(BaseModel):
+    """What the provider allows in a minute. What is left out is learned from its replies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests: int | None = Field(None, ge=1, description="Requests a minute.")
+    tokens: int | None = Field(
+        None, ge=1, description="Input and output tokens together, as OpenAI counts them."
+    )
+    input_tokens: int | None = Field(None, ge=1, description="Input tokens a minute.")
+    output_tokens: int | None = Field(None, ge=1, description="Output tokens a minute.")
+
+
+class BatchSettings(BaseModel):
+    """How ``mode: batch`` gathers questions and waits for their replies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    smallest: int = Field(
+        10, ge=1, description="Fewer questions than this are asked one by one, at full price."
+    )
+    largest: int = Field(10_000, ge=1, description="The most questions in one batch.")
+    poll_seconds: float = Field(60.0, gt=0, description="Between looks at a batch under way.")
+
+
 class ServiceSettings(BaseModel):
     """The ``service`` section, and each entry of ``judging.judges``.
 
@@ -54,6 +81,28 @@ class ServiceSettings(BaseModel):
         description="The environment variable that holds the key; never the key. Left out: the"
         " provider's usual one.",
         examples=["OPENAI_API_KEY"],
+    )
+    api_key_file: Path | None = Field(
+        None, description="A file that holds the key and nothing else, instead of a variable."
+    )
+    project: str | None = Field(
+        None, description="The cloud project: for google-cloud and anthropic-vertex."
+    )
+    location: str | None = Field(
+        None, description="The cloud region: google-cloud, anthropic-vertex, anthropic-bedrock."
+    )
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Model settings by pydantic-ai's names, sent with every call.",
+        examples=[{"top_p": 0.9, "openai_reasoning_effort": "low"}],
+    )
+    mode: Literal["calls", "batch"] = Field(
+        "calls", description="batch: the provider's batch API, at half the price, within a day."
+    )
+    batch: BatchSettings = BatchSettings()
+    rates: RateSettings = RateSettings()
+    egress_hosts: tuple[str, ...] | None = Field(
+        None, description="The only hosts that anything may be sent to; loopback always may be."
     )
     price: Price | None = Field(
         None, description="Dollars per million tokens, where the price table lacks the model."
