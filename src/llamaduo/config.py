@@ -28,6 +28,7 @@ from llamaduo.evaluation.settings import (
 from llamaduo.finetuning.settings import FinetuningSettings, LocalSettings
 from llamaduo.inference.settings import InferenceSettings
 from llamaduo.records import METRICS
+from llamaduo.redaction.settings import RedactionSettings
 from llamaduo.reporting.settings import CostSettings
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.synthesis.settings import SynthesisSettings
@@ -46,6 +47,7 @@ class Config(BaseModel):
     )
     task: TaskSettings = TaskSettings()
     coverage: CoverageSettings
+    redaction: RedactionSettings = RedactionSettings()
     service: ServiceSettings = ServiceSettings()
     local: LocalSettings = LocalSettings()
     finetuning: FinetuningSettings = FinetuningSettings()
@@ -256,6 +258,7 @@ FREE_TO_CHANGE = (
     "limits",
     "local.revision",
     "judging.max_unscored",
+    "synthesis.max_failed",
     "inference.batch_size",
     "finetuning.batch_size",
     "service.base_url",
@@ -321,6 +324,7 @@ def read_resolved(path: Path) -> tuple[Config, bool]:
     try:
         values, _ = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
         header = values.pop("llamaduo")
+        values.setdefault("redaction", {"mode": "off"})  # a run from before there was any
         return Config.model_validate(values), bool(header["rehearsed"])
     except (OSError, ValueError, LookupError, TypeError, ConfigError) as error:
         raise RunError(

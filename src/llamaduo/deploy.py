@@ -98,7 +98,8 @@ def check_same_aim(directory: RunDirectory, config: Config) -> None:
 
 def _limits(config: Config, budget: bool) -> dict[str, object]:
     """The limits that a verdict rests on: on the ``budget`` only if that ended the loop."""
-    return config.limits.model_dump(exclude=None if budget else {"budget_usd"})
+    without = {"confirm_above_usd"} if budget else {"confirm_above_usd", "budget_usd"}
+    return config.limits.model_dump(exclude=without)
 
 
 def _verdict(run: Run) -> Verdict:

@@ -135,12 +135,24 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Redacted:
+    """Personal data of one kind that got stand-ins: how often it was found, in how many pairs.
+    ``kind`` is one of the finder's, or the name of a pattern of the user's own."""
+
+    kind: str
+    found: int
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImportFigures:
-    """``coverage/import.json``: what reading the coverage data brought."""
+    """``coverage/import.json``: what reading the coverage data brought. ``redacted`` is None
+    where redaction was off."""
 
     read: int
     duplicates: int
     refused: tuple[Refused, ...] = ()
+    redacted: tuple[Redacted, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,9 +304,9 @@ class Question:
     """One request to a service LLM. ``sample`` tells repeats of the same request apart.
 
     ``schema`` asks for a JSON object of that shape; ``shape`` is the shape's name. ``again``
-    counts how often it was asked before, with a reply of no use each time. ``about`` has the ids
-    of the pairs whose text is in the messages, for the record of what left this machine; it
-    changes nothing about the request.
+    counts how often it was asked before, with a reply of no use each time; ``instead_of`` is the
+    call that brought the last of those. ``about`` has the ids of the pairs whose text is in the
+    messages, for the record of what left this machine. These two change nothing about the request.
     """
 
     stage: str
@@ -306,6 +318,7 @@ class Question:
     temperature: float | None = None
     again: int = 0
     about: tuple[str, ...] = ()
+    instead_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,6 +335,8 @@ class Reply:
     usd: float
     replayed: bool
     """True when it came from the ledger and cost nothing now."""
+    spoiled: int = 0
+    """How many replies to the same request came before it that were no replies at all."""
 
 
 # --- evaluation ---------------------------------------------------------------------------
@@ -426,6 +441,8 @@ class RawBatch:
     """Pairs taken out of replies that were cut off."""
     malformed: int
     """Replies, or pairs within replies, that could not be read."""
+    set_aside: Mapping[str, int]
+    """Requests that brought nothing, by the reason why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -455,6 +472,7 @@ class SynthesisFigures:
     requests: int
     salvaged: int
     malformed: int
+    set_aside: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,11 +15,18 @@ from llamaduo import __version__
 from llamaduo.config import Config, differences, dump_config, read_resolved
 from llamaduo.errors import RunError, RunIncompatible, UsageError
 from llamaduo.records import Event, Notify, silent
+from llamaduo.redaction.redactor import Redactor, open_redactor
 from llamaduo.service.ledger import Ledger
+from llamaduo.service.pacing.pacers import Pacers
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.storage.atomic import write_atomic
 from llamaduo.storage.jsonl import write_record
-from llamaduo.storage.manifest import Manifest, check_unchanged, mark_finished
+from llamaduo.storage.manifest import (
+    Manifest,
+    check_unchanged,
+    mark_finished,
+    read_manifest,
+)
 from llamaduo.storage.run_directory import RunDirectory, opened
 
 Result = TypeVar("Result")
@@ -37,6 +44,7 @@ class Run:
     config: Config
     directory: RunDirectory
     ledger: Ledger
+    redactor: Redactor
     manifest: Manifest
     root: Path
     cache: Path
@@ -44,6 +52,7 @@ class Run:
     only: str | None = None
     done_before: int = 0
     rehearsed: bool = False
+    pacers: Pacers = field(default_factory=Pacers)
 
 
 class Paused(Exception):
@@ -74,16 +83,42 @@ def own_run(
         RunLocked: another process owns it.
         RunIncompatible: it was started by another version or with another configuration.
     """
+    config = _as_it_began(directory, config)
     text = dump_config(
         config, version=__version__, rehearsed=rehearsed, stands_in_for=stands_in_for
     )
     with opened(directory, __version__, text) as manifest:
         usable = _check_same(directory, manifest, config, rehearsed)
         _check_ledger(directory, usable)
+        _check_stand_ins(directory, usable, config)
         write_atomic(directory.configuration, text)
+        redactor = open_redactor(config.redaction, directory.redaction)
         with Ledger.open(directory.ledger, notify) as ledger:
             done = len(usable.stages)
-            yield Run(config, directory, ledger, usable, root, cache, notify, only, done, rehearsed)
+            yield Run(
+                config,
+                directory,
+                ledger,
+                redactor,
+                usable,
+                root,
+                cache,
+                notify,
+                only,
+                done,
+                rehearsed,
+            )
+
+
+def _as_it_began(directory: RunDirectory, config: Config) -> Config:
+    """``config``, redacting as the run in ``directory`` does where it does not say how: a run
+    from before there was any redaction goes on without."""
+    if "redaction" in config.model_fields_set or not directory.manifest.is_file():
+        return config
+    if "import" not in read_manifest(directory.manifest).stages:
+        return config
+    before, _ = read_resolved(directory.configuration)
+    return config.model_copy(update={"redaction": before.redaction})
 
 
 MEASURED = ("local", "finetuning.max_tokens", "inference")
@@ -91,7 +126,10 @@ MEASURED = ("local", "finetuning.max_tokens", "inference")
 finished, so that the histogram can be acted on."""
 
 USED_BY = {
-    "import": ("coverage.data", "coverage.reference_source", "coverage.group_key", "task"),
+    "import": (
+        *("coverage.data", "coverage.reference_source", "coverage.group_key"),
+        *("task", "redaction"),
+    ),
     "split": ("coverage",),
     "infer": MEASURED,
     "judge": ("judging", "service", "task"),
@@ -154,6 +192,16 @@ def _check_ledger(directory: RunDirectory, manifest: Manifest) -> None:
             f"{directory.ledger} is missing, though {paid[0]!r} was paid for.",
             hint="Restore it: it holds the replies and what they cost. Or start a new run with"
             " --name.",
+        )
+
+
+def _check_stand_ins(directory: RunDirectory, manifest: Manifest, config: Config) -> None:
+    """A new table would draw other stand-ins than those that the records have."""
+    used = config.redaction.mode != "off" and "import" in manifest.stages
+    if used and not directory.redaction.is_file():
+        raise RunError(
+            f"{directory.redaction} is missing: it has the stand-ins that this run's records hold.",
+            hint="Restore it, or start a new run with --name.",
         )
 
 

@@ -42,6 +42,7 @@ from llamaduo.records import (
     TestSplit,
     TrainSplit,
 )
+from llamaduo.redaction.pairs import redact_pairs
 from llamaduo.reporting.evidence import gather
 from llamaduo.reporting.report import write_report
 from llamaduo.run import Run, step
@@ -53,13 +54,16 @@ from llamaduo.synthesis.synthesize import synthesize
 
 
 def collect(run: Run) -> CoverageDataset:
-    """Read the coverage data: D(0)."""
+    """Read the coverage data, stand-ins for what is personal in it: D(0)."""
     folder = run.directory.coverage
 
     def work() -> None:
         imported = import_pairs(run.config.coverage, run.config.task, run.root)
-        write_records(folder / "accepted.jsonl", imported.dataset.pairs)
-        figures = ImportFigures(imported.read, imported.duplicates, imported.refused)
+        redacted = redact_pairs(imported.dataset.pairs, run.redactor)
+        write_records(folder / "accepted.jsonl", redacted.pairs)
+        figures = ImportFigures(
+            imported.read, imported.duplicates, imported.refused, redacted.figures
+        )
         write_record(folder / "import.json", figures)
 
     def load() -> CoverageDataset:
@@ -268,7 +272,13 @@ async def ask_judges(
     async with AsyncExitStack() as stack:
         judges = [
             await stack.enter_async_context(
-                connect(settings, run.ledger, budget_usd=run.config.limits.budget_usd)
+                connect(
+                    settings,
+                    run.ledger,
+                    budget_usd=run.config.limits.budget_usd,
+                    redactor=run.redactor,
+                    pacers=run.pacers,
+                )
             )
             for settings in run.config.judges
         ]
@@ -296,7 +306,7 @@ def synthesize_after(run: Run, cycle: int, train: TrainSplit) -> tuple[Pair, ...
         batch = asyncio.run(_synthesize(run, cycle, train))
         write_records(files[0], batch.pairs)
         counts = (len(batch.pairs), batch.requests, batch.salvaged, batch.malformed)
-        write_record(files[1], SynthesisFigures(*counts))
+        write_record(files[1], SynthesisFigures(*counts, batch.set_aside))
 
     def load() -> tuple[Pair, ...]:
         return read_records(files[0], Pair)
@@ -306,7 +316,13 @@ def synthesize_after(run: Run, cycle: int, train: TrainSplit) -> tuple[Pair, ...
 
 async def _synthesize(run: Run, cycle: int, train: TrainSplit) -> RawBatch:
     budget = run.config.limits.budget_usd
-    async with connect(run.config.service, run.ledger, budget_usd=budget) as service:
+    async with connect(
+        run.config.service,
+        run.ledger,
+        budget_usd=budget,
+        redactor=run.redactor,
+        pacers=run.pacers,
+    ) as service:
         return await synthesize(
             train,
             service,

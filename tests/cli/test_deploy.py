@@ -24,7 +24,8 @@ from tests.cycle.small_loop import CONFIGURATION
 from tests.llamas import edit
 from tests.silent_server import silent
 
-PRICED = ("--set", "service.price={input: 1, output: 2}")
+ASKED = ("--set", "limits.confirm_above_usd=0")
+PRICED = ("--set", "service.price={input: 1, output: 2}", *ASKED)
 UNPRICED = ("--set", "service.base_url=null")
 
 
@@ -245,7 +246,7 @@ def test_without_leave_nothing_is_spent_and_nothing_promoted(
         shown = capsys.readouterr().err
         assert "some answers differ. Scoring them takes up to 32 calls, " in shown
         assert f"Scoring what differs costs money ({said}" in shown
-        assert "Give --yes, or set limits.budget_usd." in shown
+        assert "Give --yes, set limits.budget_usd, or raise limits.confirm_above_usd." in shown
         assert open_bundle(run / "bundle").form == "adapter"
         assert not (run / "parity.json").exists()
 

@@ -97,3 +97,40 @@ def test_doctor_names_what_is_missing(
     checks = {check["what"]: check for check in json.loads(capsys.readouterr().out)}
     assert "nothing.jsonl" in checks["Coverage data"]["found"]
     assert "export OPENAI_API_KEY" in checks["openai-chat:gpt-4o"]["fix"]
+
+
+def test_doctor_says_what_each_configured_provider_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "canary")
+    bedrock = "anthropic-bedrock:anthropic.claude-haiku-4-5-20251001-v1:0"
+    Path("llamaduo.yaml").write_text(
+        "coverage: {data: nothing.jsonl}\n"
+        "service: {model: 'google-cloud:gemini-3.5-flash', project: p1, location: europe-west4}\n"
+        f"judging:\n  judges:\n  - {{model: '{bedrock}', location: eu-central-1}}\n"
+        "  - {model: 'anthropic-vertex:claude-haiku-4-5'}\n"
+    )
+    assert llamaduo("doctor", "--json") == 1
+    checks = {check["what"]: check for check in json.loads(capsys.readouterr().out)}
+    assert "gcloud auth application-default" in checks["google-cloud:gemini-3.5-flash"]["fix"]
+    assert "service.project" in checks["anthropic-vertex:claude-haiku-4-5"]["found"]
+    found = checks[bedrock]["found"]
+    assert found == ("bedrock-runtime.eu-central-1.amazonaws.com: AWS_BEARER_TOKEN_BEDROCK is set")
+    for extra in ("anthropic-vertex", "anthropic-bedrock", "google"):
+        assert checks[f"llamaduo[{extra}]"]["state"] in ("ok", "optional")
+    assert "canary" not in json.dumps(checks)
+
+
+def test_doctor_says_what_batches_mean_for_a_provider(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    Path("llamaduo.yaml").write_text(
+        "coverage: {data: nothing.jsonl}\nservice: {model: 'openai:gpt-4o', mode: batch}\n"
+    )
+    llamaduo("doctor", "--json")
+    checks = {check["what"]: check for check in json.loads(capsys.readouterr().out)}
+    assert "zero-retention agreement" in checks["Batches"]["found"]

@@ -63,6 +63,7 @@ async def test_the_question_carries_stage_sample_shape_and_temperature() -> None
             shape="judgement",
             schema=JUDGEMENT_SCHEMA,
             temperature=0.3,
+            about=(PAIRS[0].id,),
         )
         for sample in range(2)
     ]
@@ -98,7 +99,16 @@ async def test_a_malformed_reply_gets_one_repair_call_with_its_sample_kept() -> 
     assert any("80, I think" in m.content for m in repair.messages[len(first) :])
 
 
-async def test_a_reply_malformed_twice_is_unscored_and_never_a_zero() -> None:
+async def test_the_third_attempt_asks_afresh_and_each_is_told_apart() -> None:
+    service = ScriptedService(lambda q: marks(64) if q.again == 4 else "80, I think")
+    got = await judge(RESPONSES[:1], PAIRS, [service], settings(1), TASK)
+    assert [j.precision for j in got.scored] == [64]
+    assert [q.again for q in service.asked] == [0, 1, 2, 3, 4]
+    assert [len(q.messages) for q in service.asked] == [2, 4, 2, 2, 2]
+    assert [q.instead_of for q in service.asked] == [None, "key-1", "key-2", "key-3", "key-4"]
+
+
+async def test_a_reply_malformed_five_times_is_unscored_and_never_a_zero() -> None:
     def rule(question: Question) -> str:
         return marks(142 if any("answer 1" in m.content for m in question.messages) else 90)
 
@@ -111,7 +121,7 @@ async def test_a_reply_malformed_twice_is_unscored_and_never_a_zero() -> None:
     assert missing.response_id == responses[1].id
     assert missing.reason == "precision.score is not a whole number from 0 to 100"
     assert missing.call is not None
-    assert len(service.asked) == 3
+    assert len(service.asked) == 1 + 5
     assert events[-1].detail == "1 unscored"
 
 

@@ -11,12 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from llamaduo.records import Message
-from llamaduo.rehearsal.replies import (
-    Draft,
-    UnreadableData,
-    body_digest,
-    draft_reply,
-)
+from llamaduo.rehearsal.asked import body_digest
+from llamaduo.rehearsal.dialects import DIALECTS
+from llamaduo.rehearsal.replies import BLOCK_MARK, REFUSE_MARK, Draft, UnreadableData, draft_reply
 from llamaduo.rehearsal.tickets import LABELS, SYSTEM, message_in, solve
 from llamaduo.tasks.templates import (
     JUDGEMENT_SCHEMA,
@@ -27,7 +24,6 @@ from llamaduo.tasks.templates import (
     repair_messages,
     synthesis_messages,
 )
-from llamaduo.wire.chat import ChatRequest
 from tests.rehearsal.requests import (
     TASK,
     body,
@@ -47,7 +43,7 @@ OTHER = [
 
 
 def reply(asked: dict[str, Any]) -> Draft:
-    return draft_reply(ChatRequest.model_validate(asked), body_digest(asked))
+    return draft_reply(DIALECTS["openai-chat"].parse(asked))
 
 
 def well_formed(text: str, schema: Draft202012Validator) -> dict[str, Any] | None:
@@ -85,6 +81,11 @@ def test_a_token_limit_cuts_the_reply() -> None:
     cut = reply(asked)
     assert cut.finish == "length"
     assert len(cut.text) == 80
+
+
+def test_a_prompt_with_the_mark_is_refused() -> None:
+    assert reply(body([Message("user", f"Hello. {REFUSE_MARK}.")])).finish == "refusal"
+    assert reply(body([Message("user", f"Hello. {BLOCK_MARK}.")])) == Draft("", "blocked")
 
 
 # --- synthesis ----------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ import httpx2
 import pytest
 
 from llamaduo.errors import ServiceUnavailable
-from llamaduo.rehearsal.app import Record, rehearsal_app
+from llamaduo.rehearsal.app import rehearsal_app
 from llamaduo.rehearsal.process import running_rehearsal
+from llamaduo.rehearsal.record import Record
 from tests.rehearsal.requests import body, judge_body, synthesis_body, ticket_pairs
 
 TICKETS = ticket_pairs(3)
@@ -110,6 +111,37 @@ def test_unknown_paths_and_methods_have_the_api_s_error_shape(service: httpx2.Cl
     assert service.get("/chat/completions").status_code == 405
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Fmine/invoke",
+        "/v1/projects/p/locations/l/publishers/anthropic/models/claude%40a:rawPredict",
+    ],
+)
+def test_a_model_s_name_in_an_address_may_hold_anything(service: httpx2.Client, path: str) -> None:
+    asked = {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    url = str(service.base_url.join(path))
+    assert service.post(url, json=asked | {"anthropic_version": "v"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "field"),
+    [
+        ("/v1/messages/nothing", {"anthropic-version": "v"}, "request_id"),
+        ("/model/m/converse", {}, "message"),
+        ("/v1beta/models/m:streamGenerateContent", {}, "error"),
+        ("/v1/nothing", {}, "error"),
+    ],
+)
+def test_what_is_not_there_is_said_in_the_dialect_of_who_asks(
+    service: httpx2.Client, path: str, headers: dict[str, str], field: str
+) -> None:
+    response = service.post(str(service.base_url.join(path)), json={}, headers=headers)
+    assert response.status_code in {404, 405}
+    assert field in response.json()
+    assert "/v1/chat/completions" in response.text
+
+
 def test_only_loopback_names_are_answered(service: httpx2.Client) -> None:
     response = service.get("/models", headers={"Host": "example.com"})
     assert response.status_code == 400
@@ -124,7 +156,8 @@ def test_the_record_has_each_request_before_and_after(tmp_path: Path) -> None:
     for shape, status in (("judgement", 200), ("pairs", 400)):
         asked, delivered = [line for line in lines if line["shape"] == shape]
         assert asked["event"] == "asked"
-        assert delivered == asked | {"event": "delivered", "status": status, "delivered": True}
+        outcome = {"status": status, "delivered": True, "paid": status == 200}
+        assert delivered == asked | outcome | {"event": "delivered", "bytes": delivered["bytes"]}
     assert len(lines) == 4
 
 

@@ -32,7 +32,15 @@ class Hang:
     """Nothing is ever answered."""
 
 
-Step = Answer | type[Reset] | type[Hang]
+class Cut:
+    """Half of a reply arrives, and then a reset."""
+
+
+class Drip:
+    """A reply comes one byte at a time, and never ends."""
+
+
+Step = Answer | type[Reset] | type[Hang] | type[Cut] | type[Drip]
 
 
 def says(text: str | None, *, finish: str = "stop", **message: Any) -> Answer:
@@ -125,20 +133,33 @@ async def _answer_one(
     headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:])}
     service.paths.append(head[0].split()[1])
     service.headers.append(headers)
-    body = await reader.readexactly(int(headers["content-length"]))
-    step = service.next_step(json.loads(body))
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    step = service.next_step(json.loads(body or b"{}"))
     if isinstance(step, Answer):
         await asyncio.sleep(step.delay)
         writer.write(_http(step))
         await writer.drain()
         return True
-    if step is Reset:
+    if step is Drip:
+        await _drip(writer)
+    if step is Cut:
+        whole = _http(says("cut off"))
+        writer.write(whole[: len(whole) - 60])
+        await writer.drain()
+    if step in (Reset, Cut):
         raw: socket.socket = writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
         return False
     await asyncio.Event().wait()
     return False
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    for byte in _http(says("slow " * 10_000)):
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0.01)
 
 
 def _http(answer: Answer) -> bytes:

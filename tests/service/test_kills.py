@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from llamaduo.service.ledger import read_spend
 from llamaduo.storage.journal import read_rows
@@ -90,3 +94,21 @@ async def test_no_life_loses_an_answer_or_asks_for_it_again(tmp_path: Path) -> N
     assert (row.answered, row.failed) == (QUESTIONS, 0)
     assert row.in_doubt >= 1  # what was cut off may have been charged, and stays in sight
     assert row.input_tokens == QUESTIONS * 100  # also of answers that no life had read yet
+
+
+@pytest.mark.proof
+def test_fifty_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "benchmarks/service/kills.py", "--kills", "50", "--out", str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = json.loads((tmp_path / "kills.json").read_text())
+    assert found["kills"] == 50
+    assert found["acknowledged"] > 50
+    assert (found["acknowledged_lost"], found["acknowledged_bought_again"]) == (0, 0)
+    assert found["most_wasted_in_a_life"] <= found["in_flight"]
+    assert found["records_different"] == 0

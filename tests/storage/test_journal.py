@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -215,3 +216,39 @@ def test_a_killed_process_loses_nothing_that_it_was_told_is_durable(tmp_path: Pa
     with Journal.open(path, SCHEMA) as journal:
         kept = {row[0] for row in journal.execute("SELECT id FROM notes").result()}
     assert set(told) <= kept
+
+
+# --- from an event loop -------------------------------------------------------------------
+
+
+async def test_a_loop_is_told_when_its_rows_are_on_disk(journal: Journal) -> None:
+    found = await asyncio.gather(*(journal.ask(INSERT, (str(n),)) for n in range(600)))
+    assert [rows[0][0] for rows in found] == list(range(1, 601))
+    assert texts(journal.path) == [str(n) for n in range(600)]
+
+
+async def test_one_bad_statement_does_not_spoil_those_beside_it(journal: Journal) -> None:
+    outcomes = await asyncio.gather(
+        journal.ask(INSERT, ("one",)),
+        journal.ask(INSERT, (None,)),
+        journal.ask(INSERT, ("two",)),
+        return_exceptions=True,
+    )
+    assert [isinstance(one, sqlite3.IntegrityError) for one in outcomes] == [False, True, False]
+    assert texts(journal.path) == ["one", "two"]
+
+
+async def test_what_was_asked_is_carried_out_though_nobody_waits(journal: Journal) -> None:
+    waiting = journal.ask(INSERT, ("cancelled",))
+    waiting.cancel()
+    await journal.ask(INSERT, ("last",))
+    assert texts(journal.path) == ["cancelled", "last"]
+
+
+def test_a_loop_that_has_ended_holds_nothing_up(journal: Journal) -> None:
+    async def leave() -> None:
+        for n in range(200):
+            journal.ask(INSERT, (str(n),))
+
+    asyncio.run(leave())
+    assert journal.execute(INSERT, ("last",)).result() == [(201,)]

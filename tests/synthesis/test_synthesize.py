@@ -95,12 +95,40 @@ async def test_cut_and_bad_replies_are_salvaged_and_counted() -> None:
         whole = written(question)
         return [reply(whole[:-10], finish="length"), "Sorry.", whole][question.sample]
 
-    got = await batch(ScriptedService(rule), pairs=15)  # type: ignore[arg-type]
+    service = ScriptedService(rule)  # type: ignore[arg-type]
+    got = await batch(service, pairs=15, max_failed=0.5)
     assert [p.instruction for p in got.pairs] == [
         *(f"ask 0.{i}" for i in range(4)),
         *(f"ask 2.{i}" for i in range(5)),
     ]
     assert (got.requests, got.salvaged, got.malformed) == (3, 4, 2)
+    assert list(got.set_aside.values()) == [1]
+    assert [q.again for q in service.asked if q.sample == 1] == [0, 1, 2, 3, 4]
+    assert len(service.asked) == 3 + 4  # what brought some pairs was not asked for again
+
+
+async def test_a_reply_without_a_pair_is_asked_for_again() -> None:
+    def rule(question: Question) -> str:
+        return written(question) if question.again else '{"pairs": []}'
+
+    service = ScriptedService(rule)
+    got = await batch(service, pairs=10)
+    assert len(got.pairs) == 10
+    assert (got.malformed, got.set_aside) == (0, {})
+    assert sorted((q.sample, q.again) for q in service.asked) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+async def test_more_requests_set_aside_than_may_be_fail_the_stage_with_the_reasons() -> None:
+    def rule(question: Question) -> str | Exception:
+        return QuestionRefused("filtered") if question.sample < 2 else written(question)
+
+    with pytest.raises(StageFailed) as caught:
+        await batch(ScriptedService(rule), pairs=200, max_failed=0.04)
+    assert "2 of 40 requests (5.0%) were set aside" in caught.value.message
+    assert "2 × filtered" in caught.value.message
+    assert "synthesis.max_failed" in caught.value.hint
+    got = await batch(ScriptedService(rule), pairs=200, max_failed=0.05)
+    assert got.set_aside == {"filtered": 2}
 
 
 async def test_not_one_pair_fails_the_stage_with_the_reason() -> None:
@@ -121,7 +149,7 @@ async def test_a_refused_request_is_counted_and_the_others_go_on() -> None:
     def rule(question: Question) -> str | Exception:
         return QuestionRefused("filtered") if question.sample == 1 else written(question)
 
-    got = await batch(ScriptedService(rule), pairs=15)
+    got = await batch(ScriptedService(rule), pairs=15, max_failed=0.5)
     assert [p.instruction for p in got.pairs] == [f"ask {n}.{i}" for n in (0, 2) for i in range(5)]
     assert (got.requests, got.malformed) == (3, 1)
     with pytest.raises(StageFailed, match="2 × filtered"):

@@ -11,10 +11,13 @@ import sys
 import typer
 
 from llamaduo.cli import deploy, migration, publish, setup
+from llamaduo.cli.estimate import estimate
 from llamaduo.cli.evidence_commands import add_evidence_commands
 from llamaduo.cli.serve import serve
+from llamaduo.cli.spend import spend
 from llamaduo.cli.stage_commands import add_stage_commands
 from llamaduo.errors import LlamaduoError
+from llamaduo.service.masking import install, masked, show_traceback
 
 app = typer.Typer(
     help="Carry a task from a service LLM to a small model of your own, and prove it arrived.",
@@ -27,8 +30,10 @@ app = typer.Typer(
 app.command(rich_help_panel="Begin")(migration.quickstart)
 app.command(rich_help_panel="Begin")(setup.init)
 app.command(rich_help_panel="Begin")(setup.doctor)
+app.command(rich_help_panel="The loop")(estimate)
 app.command(rich_help_panel="The loop")(migration.run)
 app.command(rich_help_panel="The loop")(migration.status)
+app.command(rich_help_panel="The loop")(spend)
 app.command(rich_help_panel="The loop")(migration.report)
 app.command(rich_help_panel="Deploy")(deploy.deploy)
 app.command(rich_help_panel="Deploy")(publish.publish)
@@ -54,6 +59,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ζ still gets its table
+    install()
     try:
         app()
     except LlamaduoError as error:
@@ -61,6 +67,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         if error.strerror is None:
+            sys.excepthook = show_traceback
             raise  # not the operating system's: a bug, which keeps its traceback
         place = error.filename or "the run directory"
         _complain(
@@ -68,6 +75,9 @@ def main() -> None:
             "Mend that and run the same command again: what was finished is kept.",
         )
         sys.exit(1)
+    except Exception:
+        sys.excepthook = show_traceback  # typer has set its own
+        raise  # a bug, which keeps its traceback, but shows no key
 
 
 def _complain(message: str, hint: str) -> None:
@@ -75,7 +85,7 @@ def _complain(message: str, hint: str) -> None:
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("[bold red]Error:[/] ", end="")
-    console.print(message, markup=False)
+    console.print(masked(message), markup=False)
     if hint:
         console.print("[bold]Next:[/] ", end="")
-        console.print(hint, markup=False)
+        console.print(masked(hint), markup=False)

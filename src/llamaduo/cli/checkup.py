@@ -22,6 +22,8 @@ EXTRAS = {
     "local": ("torch", "transformers", "trl", "peft"),
     "openai": ("openai",),
     "anthropic": ("anthropic",),
+    "anthropic-vertex": ("anthropic", "google.auth"),
+    "anthropic-bedrock": ("anthropic", "boto3"),
     "google": ("google.genai",),
     "parquet": ("pyarrow",),
     "gguf": ("gguf", "xllamacpp"),
@@ -88,7 +90,8 @@ def _installed(module: str) -> bool:
 
 
 def _version(module: str) -> str:
-    name = {"google.genai": "google-genai", "vl_convert": "vl-convert-python"}.get(module, module)
+    names = {"google.genai": "google-genai", "google.auth": "google-auth"}
+    name = (names | {"vl_convert": "vl-convert-python"}).get(module, module)
     return f"{module} {importlib.metadata.version(name)}"
 
 
@@ -132,19 +135,25 @@ def _data(config: Config, root: Path) -> Check:
 
 
 def _keys(config: Config) -> list[Check]:
-    from llamaduo.service.address import is_loopback, key_variable
+    from llamaduo.service.address import host, is_loopback
+    from llamaduo.service.batch.offers import notice
     from llamaduo.service.client import check_usable
+    from llamaduo.service.credentials import found_in
 
     checks = []
-    for settings in dict.fromkeys((config.service, *config.judges)):
+    different = {one.model_dump_json(): one for one in (config.service, *config.judges)}
+    for settings in different.values():
         try:
             check_usable(settings, config.limits.budget_usd)
         except LlamaduoError as error:
             checks.append(Check(settings.model, "missing", error.message, error.hint))
         else:
-            own = is_loopback(settings)
-            found = "on this machine: no key needed" if own else f"{key_variable(settings)} is set"
+            found = f"{host(settings)}: {found_in(settings)}"
+            if is_loopback(settings):
+                found = "on this machine: no key needed"
             checks.append(Check(settings.model, "ok", found))
+            if said := notice(settings):
+                checks.append(Check("Batches", "optional", said))
     return checks
 
 

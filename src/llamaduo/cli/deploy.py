@@ -150,40 +150,46 @@ def _ask_terms(run: Run) -> None:
 def _asking(run: Run, shown: Shown, *, confirmed: bool) -> AskLeave:
     """Says what judging the differences costs, and asks, unless it is free or was allowed."""
     from llamaduo.errors import UsageError
+    from llamaduo.reporting.formatting import usd as in_dollars
 
-    allowed = confirmed or run.config.limits.budget_usd is not None
+    limits = run.config.limits
+    allowed = confirmed or limits.budget_usd is not None
 
     def ask_leave(form: str, calls: int) -> None:
-        price = "" if run.rehearsed else _price_of_judging(run, calls)
-        if not price:
+        cost = 0.0 if run.rehearsed else _usd_of_judging(run, calls)
+        if cost == 0:
             return
+        price = "at a price that is not known" if cost is None else f"about {in_dollars(cost)}"
+        small = cost is not None and cost <= limits.confirm_above_usd
         with shown.paused():
             text = f"{form}: some answers differ. Scoring them takes up to {calls:,} calls"
             typer.echo(f"{text}, {price}.", err=True)
-            if allowed:
+            if allowed or small:
                 return
             if not sys.stdin.isatty():
                 raise UsageError(
                     f"Scoring what differs costs money ({price}), and nothing says that it may.",
-                    hint="Give --yes, or set limits.budget_usd.",
+                    hint="Give --yes, set limits.budget_usd, or raise limits.confirm_above_usd.",
                 )
             typer.confirm("Ask the judges?", abort=True, err=True)
 
     return ask_leave
 
 
-def _price_of_judging(run: Run, calls: int) -> str:
-    """What ``calls`` judgements cost if they are as long as those of this run; empty: nothing."""
-    from llamaduo.reporting.formatting import usd as in_dollars
-    from llamaduo.service.pricing import price_of, usd
+def _usd_of_judging(run: Run, calls: int) -> float | None:
+    """What ``calls`` judgements cost if they are as long as those of this run; None: unknown."""
+    from llamaduo.service.pricing import price_of, usd_of_calls
 
     judges = {judge.model: judge for judge in run.config.judges}
     if any(price_of(judge) is None for judge in judges.values()):
-        return "at a price that is not known (the judge's `price` can state it)"
+        return None
     rows = [row for row in run.ledger.spend() if row.stage == "judge" and row.model in judges]
-    cost = sum(usd(judges[row.model], row.input_tokens, row.output_tokens) for row in rows)
+    cost = sum(
+        usd_of_calls(judges[row.model], row.answered, row.input_tokens, row.output_tokens)
+        for row in rows
+    )
     answered = sum(row.answered for row in rows)
-    return f"about {in_dollars(calls * cost / answered)}" if cost else ""
+    return calls * cost / answered if answered else 0.0
 
 
 # --- what is printed ------------------------------------------------------------------------

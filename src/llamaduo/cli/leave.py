@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from llamaduo.cli.estimate import describe, expected
+from llamaduo.cli.estimate import describe, forecast
 from llamaduo.cli.session import Session
 from llamaduo.config import Config
 from llamaduo.errors import UsageError
 from llamaduo.service.client import check_usable
 from llamaduo.storage.atomic import write_atomic
 
+if TYPE_CHECKING:
+    from llamaduo.reporting.cost import Calls
+
 
 def get_leave(session: Session, confirmed: bool) -> None:
     """Check that the service LLMs can be used, say what they may cost, and ask.
 
-    Asks in a terminal; elsewhere it takes ``confirmed`` or a budget. Nothing is said when
+    A run that costs ``limits.confirm_above_usd`` at most starts without a question. Else it is
+    asked in a terminal; elsewhere it takes ``confirmed`` or a budget. Nothing is said when
     nothing can be spent, or when leave was given for this very configuration before.
 
     Raises:
@@ -33,12 +39,26 @@ def get_leave(session: Session, confirmed: bool) -> None:
     record, terms = session.directory.root / ".leave", _terms(config)
     if _was_given(record, terms):
         return
-    calls = expected(config, session)
-    if all(call.usd == 0 for call in calls):
+    found = forecast(session)
+    if all(one.usd and one.usd.at_most == 0 for one in found.calls):
         return
-    typer.echo(describe(calls, config), err=True)
-    _ask(confirmed or config.limits.budget_usd is not None)
+    typer.echo(describe(found, config), err=True)
+    if is_small(found.calls, config):
+        limit = config.limits.confirm_above_usd
+        typer.echo(
+            f"  That is within limits.confirm_above_usd, ${limit:,.2f}: it starts.", err=True
+        )
+    else:
+        _ask(confirmed or config.limits.budget_usd is not None)
     write_atomic(record, terms)
+
+
+def is_small(calls: Iterable[Calls], config: Config) -> bool:
+    """Whether all ``calls`` together may be made unasked. Never so with an unknown price."""
+    from llamaduo.reporting.cost import together
+
+    dollars, unpriced = together(calls)
+    return not unpriced and dollars.at_most <= config.limits.confirm_above_usd
 
 
 def _ask(given: bool) -> None:
@@ -47,7 +67,8 @@ def _ask(given: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
             "This run costs money, and nothing says that it may.",
-            hint="Give --yes, or set limits.budget_usd; --rehearse runs it for nothing.",
+            hint="Give --yes, set limits.budget_usd, or raise limits.confirm_above_usd; --rehearse"
+            " runs it for nothing.",
         )
     typer.confirm("Start?", abort=True, err=True)
 

@@ -61,8 +61,12 @@ class _Lines:
         if event.stage == "ledger":
             return
         now = time.monotonic()
-        if event.stage == "lengths" and event.detail:
+        if event.unit == "warning":
+            _say(f"Warning: {event.detail}")
+        elif event.stage == "lengths" and event.detail:
             _say(event.detail)
+        elif event.stage.startswith("batch "):
+            self._tell_of_batch(event, now)
         elif event.unit == "stage" and event.done:
             _say(f"{label(event.stage)}: done in {now - self._begun:.1f} s")
         elif event.unit == "stage":
@@ -72,6 +76,13 @@ class _Lines:
             left = (now - self._begun) * (event.total - event.done) / event.done
             share = f"{event.done} of {event.total} {event.unit}"
             _say(f"{label(event.stage)}: {share}, about {left:.0f} s left")
+
+
+    def _tell_of_batch(self, event: Event, now: float) -> None:
+        """How far it is; when it will end, nobody knows."""
+        if event.done == event.total or now - self._said >= EVERY_SECONDS:
+            self._said = now
+            _say(event.detail)
 
 
 def _say(text: str) -> None:
@@ -108,6 +119,10 @@ def _bars() -> Iterator[Shown]:
 
     def notify(event: Event) -> None:
         if event.stage == "ledger":
+            return
+        if event.unit == "warning":
+            text = f"Warning: {event.detail}"
+            progress.console.print(text, highlight=False, markup=False)
             return
         if event.stage == "lengths" and event.detail:
             progress.console.print(event.detail, highlight=False, markup=False)

@@ -102,6 +102,7 @@ def _ask(given: bool, *, as_json: bool) -> None:
 
 def _show(plan: Plan, targets: tuple[Target, ...], hub: Hub, account: str) -> None:
     from llamaduo.cli.output import console, print_tables
+    from llamaduo.redaction.find import NOT_LOOKED_FOR
     from llamaduo.tasks.showing import visible
 
     out = console()
@@ -112,7 +113,7 @@ def _show(plan: Plan, targets: tuple[Target, ...], hub: Hub, account: str) -> No
     out.print()
     print_tables([*(_files(target, hub) for target in targets), _pairs(plan), _personal(plan)])
     if not any(found.kinds for found in plan.personal.values()):
-        out.print("No personal data was found. " + _NOT_LOOKED_FOR, markup=False)
+        out.print("No personal data was found. " + NOT_LOOKED_FOR, markup=False)
     terms = plan.bundle.terms
     if terms is None:
         out.print("Terms of the service LLM's provider: not stated.", markup=False)
@@ -125,9 +126,6 @@ def _show(plan: Plan, targets: tuple[Target, ...], hub: Hub, account: str) -> No
         )
         out.print(visible(terms.text), markup=False)
     out.print()
-
-
-_NOT_LOOKED_FOR = "Names and postal addresses are not looked for."
 
 
 def _files(target: Target, hub: Hub) -> Table:
@@ -158,8 +156,8 @@ def _pairs(plan: Plan) -> Table:
 
 
 def _personal(plan: Plan) -> Table:
-    from llamaduo.deployment.card import PERSONAL
     from llamaduo.deployment.outgoing import SHOWN_IDS
+    from llamaduo.redaction.find import NOT_LOOKED_FOR, PERSONAL
     from llamaduo.reporting.formatting import count
     from llamaduo.reporting.tables import Column, Table
 
@@ -180,7 +178,7 @@ def _personal(plan: Plan) -> Table:
             Column("First pairs", numeric=False),
         ),
         tuple(rows),
-        note=_NOT_LOOKED_FOR,
+        note=NOT_LOOKED_FOR,
     )
 
 

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 from llamaduo.config import Config
 from llamaduo.service.ledger import SpendRow
-from llamaduo.service.pricing import price_of, usd
+from llamaduo.service.pricing import price_of, usd_of_calls
 from llamaduo.service.settings import ServiceSettings
 
 BANNER = """\
 REHEARSAL: the service LLM is a program on this machine. Nothing is sent, nothing is paid.
 Outside the built-in task the scores mean nothing.
 """
+_NO_KEY_VARIABLE = "LLAMADUO_REHEARSAL_KEY"
+"""Nobody sets it: not even a program on this machine is sent the real key."""
 
 
 def stand_in(config: Config, base_url: str) -> Config:
@@ -41,16 +43,24 @@ def real_cost(rows: Iterable[SpendRow], real: Config) -> tuple[float, tuple[str,
         if settings is None or price_of(settings) is None:
             unknown.add(settings.model if settings else row.model)
         else:
-            total += usd(settings, row.input_tokens, row.output_tokens)
+            total += usd_of_calls(settings, row.answered, row.input_tokens, row.output_tokens)
     return total, tuple(sorted(unknown))
 
 
 def _replaced(settings: ServiceSettings, base_url: str) -> ServiceSettings:
     return settings.model_copy(
-        update={"model": _name(settings), "base_url": base_url, "price": None}
+        update={
+            "model": _name(settings),
+            "base_url": base_url,
+            "price": None,
+            "api_key_env": _NO_KEY_VARIABLE,
+            "api_key_file": None,
+        }
     )
 
 
 def _name(settings: ServiceSettings) -> str:
-    """The stand-in says whom it stands in for, so that two judges stay two."""
+    """The stand-in says whom it stands in for, so that two judges stay two. It is asked by chat
+    completions, whoever is meant: they have a seed, without which all judgements of one response
+    by a program would be the same."""
     return f"openai-chat:rehearsal-of-{settings.model.replace(':', '-')}"

@@ -19,6 +19,7 @@ from llamaduo.deployment.bundle import Bundle
 from llamaduo.deployment.dataset import SYNTHETIC, TRAINED_ON, DataFacts, Personal, together
 from llamaduo.deployment.licence import hub_name, shown_name
 from llamaduo.records import METRICS, MetricScores, Scores, Terms
+from llamaduo.redaction.find import PERSONAL
 from llamaduo.tasks.settings import TaskKind, TaskSettings
 from llamaduo.tasks.showing import markdown_block, markdown_inline
 
@@ -36,15 +37,6 @@ KINDS: Mapping[TaskKind, str] = {
     "coding": "Coding",
     "closed_qa": "Closed question answering",
 }
-PERSONAL: Mapping[str, str] = {
-    "secret": "keys and other secrets",
-    "iban": "bank account numbers (IBAN)",
-    "card": "payment card numbers",
-    "email": "email addresses",
-    "ip": "IP addresses",
-    "phone": "telephone numbers",
-}
-"""What each kind of finding is called."""
 _HUB_LICENCES = """
     afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bigcode-openrail-m bigscience-bloom-rail-1.0
     bigscience-openrail-m bsd-2-clause bsd-3-clause bsl-1.0 cc-by-2.0 cc-by-3.0 cc-by-4.0

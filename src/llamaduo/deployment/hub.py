@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from llamaduo.errors import ExtraMissing, KeyMissing, LlamaduoError, PublishFailed, UsageError
+from llamaduo.service.masking import hide
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -66,6 +67,7 @@ class Hub:
         _check_address(self.address)
         if not self._token:
             raise KeyMissing(f"There is no token for {self.address}.", hint=_LOGIN)
+        hide(self._token)
 
     def account(self) -> str:
         """The name of the token's owner."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llamaduo.deployment.bundle import CARD, MANIFEST, Bundle, open_bundle
-from llamaduo.deployment.card import PERSONAL, dataset_card
+from llamaduo.deployment.card import dataset_card
 from llamaduo.deployment.dataset import (
     TRAINED_ON,
     DataFacts,
@@ -26,7 +26,7 @@ from llamaduo.deployment.dataset import (
 from llamaduo.deployment.hub import RepositoryKind
 from llamaduo.deployment.licence import hub_name
 from llamaduo.errors import BundleError, PublishRefused, UsageError
-from llamaduo.redaction.find import find
+from llamaduo.redaction.find import PERSONAL, find
 from llamaduo.storage.atomic import write_atomic
 from llamaduo.storage.jsonl import write_record
 from llamaduo.tasks.settings import TaskSettings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from llamaduo.errors import QuestionRefused, StageFailed, UsageError
 from llamaduo.evaluation.replies import read_judgement
@@ -24,7 +25,7 @@ from llamaduo.records import (
     silent,
 )
 from llamaduo.service.lanes import Lane, work_through
-from llamaduo.service.parsing import MalformedReply
+from llamaduo.service.persistence import ask_until_read
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.tasks.settings import TaskSettings
 from llamaduo.tasks.templates import (
@@ -58,10 +59,10 @@ async def judge(
     """Have every judge score every response M times: judges × responses × M judgements.
 
     An empty response is judged like any other. Equal responses to one prompt make equal
-    questions, which the ledger answers once. A reply of the wrong shape gets one repair
-    call; if that is no better, or if the judge refuses the question, the judgement is an
-    :class:`Unscored`. Scored and unscored come in the order of judges, responses and index,
-    whatever the order of arrival.
+    questions, which the ledger answers once. A reply of the wrong shape gets one repair call,
+    then the question is asked again, five attempts in all; if none is better, or if the judge
+    refuses the question, the judgement is an :class:`Unscored`. Scored and unscored come in the
+    order of judges, responses and index, whatever the order of arrival.
 
     Raises:
         UsageError: no judge, or two judges of one name.
@@ -149,25 +150,16 @@ async def _judge_once(turn: _Turn, stage: str, temperature: float | None) -> Jud
         shape=JUDGEMENT_SHAPE,
         schema=JUDGEMENT_SCHEMA,
         temperature=temperature,
+        about=(turn.response.pair_id,),
     )
+
+    def mend(reply: Reply, reason: str) -> tuple[Message, ...]:
+        return repair_messages(turn.messages, reply.text, reason)
+
     try:
-        return await _ask(turn, question)
+        return await ask_until_read(turn.judge, question, partial(_judgement, turn), mend)
     except QuestionRefused as refused:
         return _unscored(turn, refused.reason, refused.call)
-
-
-async def _ask(turn: _Turn, question: Question) -> Judgement | Unscored:
-    """One judgement: ask, and ask once more for a repair if the reply has the wrong shape."""
-    reply = await turn.judge.ask(question)
-    try:
-        return _judgement(turn, reply)
-    except MalformedReply as problem:
-        messages = repair_messages(turn.messages, reply.text, problem.reason)
-    reply = await turn.judge.ask(replace(question, messages=messages))
-    try:
-        return _judgement(turn, reply)
-    except MalformedReply as problem:
-        return _unscored(turn, problem.reason, reply.key)
 
 
 def _unscored(turn: _Turn, reason: str, call: str | None) -> Unscored:

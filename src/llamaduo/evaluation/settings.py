@@ -80,3 +80,6 @@ class LimitSettings(BaseModel):
     patience: int = Field(2, ge=1, description="Cycles without min_gain before the loop stops.")
     min_gain: float = Field(1.0, ge=0, description="Points that count as an improvement.")
     budget_usd: float | None = Field(None, ge=0, description="The run never spends more.")
+    confirm_above_usd: float = Field(
+        1.0, ge=0, description="A run that may cost more than this asks before it starts."
+    )

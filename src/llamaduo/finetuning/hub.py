@@ -67,6 +67,20 @@ def download(name: str, revision: str | None) -> Path:
         ) from error
 
 
+def is_cached(name: str, revision: str | None) -> bool:
+    """Whether :func:`download` would find ``name`` on this machine. Asks nobody."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        snapshot_download(
+            name, revision=revision, allow_patterns=list(ALLOWED), local_files_only=True
+        )
+    except (LocalEntryNotFoundError, HFValidationError):
+        return False
+    return True
+
+
 def revision_of(folder: Path) -> str | None:
     """The commit that the Hub's cache keeps in ``folder``; None for a folder from elsewhere."""
     return folder.name if folder.parent.name == "snapshots" else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from llamaduo.errors import ExtraMissing, ModelError
 from llamaduo.finetuning.fingerprint import fingerprint_of
 from llamaduo.finetuning.gguf_wheel import EMBEDDED_MODEL, HUB_NAME, INSTALL, find_gguf, unpack
-from llamaduo.finetuning.hub import download, revision_of
+from llamaduo.finetuning.hub import download, is_cached, revision_of
 from llamaduo.finetuning.model_folder import check_model_folder, read_tokenizer
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.records import Checkpoint, Pair
@@ -45,6 +45,16 @@ def obtain(settings: LocalSettings, cache: Path, root: Path | None = None) -> Ch
         fingerprint=fingerprint_of(folder),
         revision=revision_of(folder),
     )
+
+
+def is_at_hand(settings: LocalSettings, cache: Path, root: Path | None = None) -> bool:
+    """Whether :func:`obtain` needs no network, as far as can be told without obtaining."""
+    name = settings.model
+    if name == EMBEDDED_MODEL:
+        here = (cache / EMBEDDED_MODEL).is_dir() or find_gguf() is not None
+        return here or is_cached(HUB_NAME, settings.revision)
+    path = _path(name, root or Path())
+    return path.exists() or not _HUB_NAME.fullmatch(name) or is_cached(name, settings.revision)
 
 
 def token_counter(checkpoint: Checkpoint) -> Callable[[Pair], tuple[int, int]]:

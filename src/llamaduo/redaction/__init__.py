@@ -1,1 +1,1 @@
-"""Personal data and secrets in text: found, counted, never shown."""
+"""Personal data and secrets in text: found, counted, never shown; stand-ins for them, and back."""

@@ -10,7 +10,7 @@ A finding says where and what kind, never what: it can be printed and logged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -19,6 +19,17 @@ from llamaduo.redaction import identifiers, keys, phones
 Kind = Literal["secret", "iban", "card", "email", "ip", "phone"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Where two findings overlap, the kind that comes first here is kept."""
+PERSONAL: Mapping[str, str] = {
+    "secret": "keys and other secrets",
+    "iban": "bank account numbers (IBAN)",
+    "card": "payment card numbers",
+    "email": "email addresses",
+    "ip": "IP addresses",
+    "phone": "telephone numbers",
+}
+"""What each kind is called."""
+NOT_LOOKED_FOR = "Names and postal addresses are not looked for."
+"""To be said beside every count."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

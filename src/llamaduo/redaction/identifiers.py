@@ -23,13 +23,18 @@ _RESERVED = ("example", "invalid", "test", "localhost", "example.com", "example.
 """RFC 2606: nobody can receive mail there."""
 
 
+_LOGIN = re.compile(r"://[^\s/:@]{0,64}+:[^\s/@]{0,128}+\Z")
+"""Before an address that is none: the password and host of ``scheme://user:password@host``."""
+
+
 def emails(text: str) -> Iterator[Span]:
     """Email addresses, but for those in domains that are reserved for examples."""
     if "@" not in text:
         return
     for match in _EMAIL.finditer(text):
         domain = match[1].lower()
-        if not any(domain == name or domain.endswith(f".{name}") for name in _RESERVED):
+        reserved = any(domain == name or domain.endswith(f".{name}") for name in _RESERVED)
+        if not reserved and not _LOGIN.search(text, max(0, match.start() - 200), match.start()):
             yield match.span()
 
 
@@ -49,11 +54,16 @@ _ISSUERS: Final = re.compile(
 )
 
 
+TEST_CARDS: Final = ("400000", "370000", "300000", "620000")
+"""How the numbers begin that payment services give out for tests: no bank issues them."""
+
+
 def cards(text: str) -> Iterator[Span]:
-    """Card numbers: an issuer's prefix and length, and Luhn's check digit."""
+    """Card numbers: an issuer's prefix and length, and Luhn's check digit; no test numbers."""
     for match in _CARD.finditer(text):
         digits = re.sub(r"[ -]", "", match[0])
-        if _ISSUERS.fullmatch(digits) and luhn(digits):
+        known = _ISSUERS.fullmatch(digits) and luhn(digits)
+        if known and not digits.startswith(TEST_CARDS):
             yield match.span()
 
 
@@ -77,13 +87,35 @@ _LENGTHS: Final = {entry[:2]: int(entry[2:]) for entry in _COUNTRIES.split()}
 _IBAN = re.compile(r"(?<!\w)[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}+")
 
 
+_NO_BANK = re.compile(r"[A-Z]{2}[0-9]{2}[0X]{4}")
+"""An account number's bank code, written as zeros and the letter X: no bank has it."""
+_NO_BANK_OF_BELGIUM = re.compile(r"BE[0-9]{2}9999")  # where 000 is a bank's
+
+
 def ibans(text: str) -> Iterator[Span]:
-    """International bank account numbers: the country's length, and the remainder by 97."""
+    """International bank account numbers: the country's length, and the remainder by 97. Those
+    of no bank are stand-ins, see :func:`account_at_no_bank`."""
     for match in _IBAN.finditer(text):
         end = _nth_character(match, _LENGTHS.get(match[0][:2], 0))
         whole = end and not text[end : end + 1].isalnum()
-        if whole and _remainder(text[match.start() : end].replace(" ", "")) == 1:
+        account = text[match.start() : end].replace(" ", "")
+        if whole and _remainder(account) == 1 and not is_at_no_bank(account):
             yield match.start(), end
+
+
+def is_at_no_bank(account: str) -> bool:
+    """Whether an account number, without spaces, has a bank code that no bank has."""
+    belgian = account.startswith("BE")
+    return (_NO_BANK_OF_BELGIUM if belgian else _NO_BANK).match(account) is not None
+
+
+def account_at_no_bank(country: str, account: str) -> str:
+    """The account number (ISO 13616) of a bank that does not exist, with the right check
+    digits. ``account`` is what follows them; its first four characters become the bank's."""
+    mark = "9" if country == "BE" else "0"
+    bank = "".join(mark if c.isdigit() else "X" for c in account[:4])
+    rest = bank + account[4:]
+    return f"{country}{98 - _remainder(f'{country}00{rest}'):02d}{rest}"
 
 
 def _nth_character(match: re.Match[str], wanted: int) -> int:

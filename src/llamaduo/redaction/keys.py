@@ -11,16 +11,15 @@ from collections.abc import Iterator
 
 from llamaduo.redaction.identifiers import Span
 
-_PREFIXED = re.compile(
-    r"(?<![A-Za-z0-9_-])(?:"
+PREFIX = re.compile(
     r"sk-(?:proj-|svcacct-|admin-|ant-|or-v1-)?|[sr]k_(?:live|test)_|whsec_|"  # OpenAI …, Stripe
     r"gh[opsur]_|github_pat_|glpat-|npm_|pypi-|hf_|AIza|ya29\.|GOCSPX-|"
     r"xox[abeoprs]-|SG\.|dop_v1_|shp(?:at|ss|ca)_|glsa_|r8_|gsk_|xai-|pplx-|nvapi-|"
     r"lin_api_|secret_|dckr_pat_|tvly-"
-    r")([A-Za-z0-9_.-]{16,512}+)"
 )
+_PREFIXED = re.compile(rf"(?<![A-Za-z0-9_-])(?:{PREFIX.pattern})([A-Za-z0-9_.-]{{16,512}}+)")
 _AMAZON = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")
-_JWT = re.compile(r"(?<![\w.-])eyJ[\w-]{8,8192}+\.eyJ[\w-]{8,8192}+\.[\w-]{8,2048}+", re.ASCII)
+JWT = re.compile(r"(?<![\w.-])eyJ[\w-]{8,8192}+\.eyJ[\w-]{8,8192}+\.[\w-]{8,2048}+", re.ASCII)
 _BEARER = re.compile(r"\bBearer[ \t]{1,3}([A-Za-z0-9._~+/-]{20,4096}+)=*", re.I)
 _ASSIGNED = re.compile(
     r"(?:api[_-]?key|secret|token|passwo?r?d|pwd|access[_-]?key)['\"]?"
@@ -31,8 +30,14 @@ _IN_ADDRESS = re.compile(
     r"(?<![a-z0-9])[a-z][a-z0-9+.-]{1,15}://[^\s/:@]{0,64}:([^\s/@]{3,128})@([^\s/:@?#]{1,253})",
     re.I,
 )
-_PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+_PRIVATE = re.compile(r"-----BEGIN ((?:[A-Z0-9]{1,12} ){0,3})PRIVATE KEY(?: BLOCK)?-----")
 _END = "-----END "
+_BODY = re.compile(
+    r"[A-Za-z0-9+/=]{0,512}+(?:(?:\r?\n|\\n)[A-Za-z0-9+/=]{1,128}+(?![^\r\n\\])){0,256}+"
+)
+"""What follows the first line of a private key that is cut off: the rest of it, whole lines."""
+MARK = "EXAMPLE"
+"""In a stand-in for a key, token or password; placeholders have it in any case."""
 _LONG = re.compile(r"[A-Za-z0-9_.~+/=-]{16}")
 _PLACEHOLDER = re.compile(
     r"example|your|placeholder|changeme|dummy|x{6}|\*{3}|<|\$\{?[a-z]|1234567890abcdef|^password$"
@@ -57,7 +62,7 @@ def secrets(text: str) -> Iterator[Span]:
 def _tokens(text: str) -> Iterator[Span]:
     yield from (m.span() for m in _PREFIXED.finditer(text) if _is_random(m[1]))
     yield from (m.span() for m in _AMAZON.finditer(text) if not _PLACEHOLDER.search(m[0]))
-    yield from (m.span() for m in _JWT.finditer(text))
+    yield from (m.span() for m in JWT.finditer(text) if MARK not in m[0])
     for expression in (_BEARER, _ASSIGNED):
         yield from (m.span(1) for m in expression.finditer(text) if _is_random(m[1]))
 
@@ -75,7 +80,7 @@ def _is_real_login(password: str, host: str) -> bool:
 
 
 def _private_keys(text: str) -> Iterator[Span]:
-    """Private keys in PEM, to the line that ends each; the first line alone where none does."""
+    """Private keys in PEM, to the line that ends each; where none does, with what follows."""
     after = 0
     unended = False
     for match in _PRIVATE.finditer(text):
@@ -83,8 +88,15 @@ def _private_keys(text: str) -> Iterator[Span]:
             continue
         end = -1 if unended else text.find(_END, match.end())
         unended = end < 0
-        after = match.end() if unended else _line_end(text, end)
-        yield match.start(), after
+        after = _cut_off(text, match.end()) if unended else _line_end(text, end)
+        if not match[1].startswith(MARK):
+            yield match.start(), after
+
+
+def _cut_off(text: str, start: int) -> int:
+    """The end of what can be the body of a key."""
+    body = _BODY.match(text, start)
+    return body.end() if body else start
 
 
 def _line_end(text: str, place: int) -> int:

@@ -47,18 +47,28 @@ _OTHER = re.compile(
     r"(?: ?(?:number|nummer|nr|no))?[ .:#]{0,3}$",
     re.I,
 )
+FICTION: Final = {
+    "33": ("19900", "26191", "35301", "46571", "53649", "63998"),  # ARCEP
+    "44": ("2079460", "1614960", "1134960", "1632960", "7700900"),  # Ofcom
+    "49": ("3023125", "4066969", "6990009", "8999998", "2214710"),  # Bundesnetzagentur
+    "61": ("25550", "35550", "75550", "85550", "27010", "37010", "77010", "87010"),  # ACMA
+}
+"""Numbers that regulators keep for films and books, by calling code: how the national number
+(without its leading 0) begins. France, Great Britain and Australia give all their digits."""
+NATIONAL_DIGITS: Final = {"33": 9, "44": 10, "49": 10, "61": 9}
+"""How many digits such a number has after the calling code."""
 _LONGEST_WORD = 30
 _ENOUGH = re.compile(r"[0-9](?:[^0-9]{0,4}[0-9]){6}")
 """What every shape has: prose without it is not searched for them."""
 
 
 def phones(text: str) -> Iterator[Span]:
-    """Telephone numbers, but for North American ones reserved for fiction (555-0100 to 0199)."""
+    """Telephone numbers, but for those that are nobody's (see :func:`is_fiction`)."""
     if not _ENOUGH.search(text):
         return
     found = [
         *(match.span() for match in _INTERNATIONAL.finditer(text) if _is_dialled(match[0])),
-        *(m.span() for m in _AMERICAN.finditer(text) if not (_is_fiction(m) or _is_other(m))),
+        *(m.span() for m in _AMERICAN.finditer(text) if not (is_fiction(m[0]) or _is_other(m))),
         *(m.span() for m in _NATIONAL.finditer(text) if _is_long(m[0]) and not _is_other(m)),
         *(match.span(1) for match in _ANNOUNCED.finditer(text) if _is_announced(match[1])),
     ]
@@ -69,29 +79,46 @@ def phones(text: str) -> Iterator[Span]:
             last = end
 
 
+def is_fiction(number: str) -> bool:
+    """Whether a number is kept for fiction: any that ends in 555-0100 to 555-0199, as North
+    America keeps them and other countries' stand-ins have it, or one of :data:`FICTION`."""
+    digits = _digits(number)
+    if len(digits) >= 7 and digits[-7:-2] == "55501":
+        return True
+    if number.lstrip("(").startswith("+"):
+        return _is_reserved(digits[:2], digits[2:].removeprefix("0"))
+    return digits.startswith("0") and any(_is_reserved(code, digits[1:]) for code in FICTION)
+
+
+def _is_reserved(code: str, national: str) -> bool:
+    return len(national) == NATIONAL_DIGITS.get(code) and national.startswith(FICTION[code])
+
+
+def calling_code(digits: str) -> str:
+    """The country's code that an international number begins with; empty if there is none."""
+    found = _CALLING_CODES.match(digits)
+    return found[0] if found else ""
+
+
 def _is_dialled(number: str) -> bool:
     """Whether an international number begins with a country's code and can have this length."""
     digits = _digits(number)
+    if is_fiction(number):
+        return False
     if digits.startswith("1"):
-        fiction = digits[4:7] == "555" and digits[7:9] == "01"
-        return len(digits) == 11 and digits[1] not in "01" and not fiction
-    return len(digits) >= 8 and _CALLING_CODES.match(digits) is not None
+        return len(digits) == 11 and digits[1] not in "01"
+    return len(digits) >= 8 and calling_code(digits) != ""
 
 
 def _is_announced(number: str) -> bool:
     if number.startswith("+"):
         return _is_dialled(number)
-    digits = _digits(number)
-    fiction = len(digits) >= 7 and digits[-7:-4] == "555" and digits[-4:-2] == "01"
-    return len(digits) <= 15 and not fiction and not _DATE.match(number)
-
-
-def _is_fiction(match: re.Match[str]) -> bool:
-    return match[1] == "555" and match[2].startswith("01")
+    return len(_digits(number)) <= 15 and not is_fiction(number) and not _DATE.match(number)
 
 
 def _is_long(number: str) -> bool:
-    return 9 <= len(_digits(number)) <= 12 and not _DATE.match(number)
+    long = 9 <= len(_digits(number)) <= 12
+    return long and not is_fiction(number) and not _DATE.match(number)
 
 
 def _is_other(match: re.Match[str]) -> bool:

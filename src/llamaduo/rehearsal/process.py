@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -20,23 +20,26 @@ STOP_SECONDS: Final = 5.0
 
 
 @contextmanager
-def running_rehearsal(record: Path | None = None) -> Iterator[str]:
+def running_rehearsal(record: Path | None = None, *, options: Sequence[str] = ()) -> Iterator[str]:
     """Start the service and yield its base URL; it ends with the block, or with this process.
 
-    ``record`` is the file that every request is appended to.
+    ``record`` is the file that every request is appended to, ``options`` more of its command
+    line: how it misbehaves (``python -m llamaduo.rehearsal --help``).
 
     Raises:
         ServiceUnavailable: it did not come up within :data:`START_SECONDS`.
     """
-    with tempfile.TemporaryFile() as complaints, _spawn(record, complaints) as process:
+    with tempfile.TemporaryFile() as complaints, _spawn(record, options, complaints) as process:
         try:
             yield _await_address(process, complaints)
         finally:
             _end(process)
 
 
-def _spawn(record: Path | None, complaints: IO[bytes]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-P", "-m", "llamaduo.rehearsal", "--until-stdin-closes"]
+def _spawn(
+    record: Path | None, options: Sequence[str], complaints: IO[bytes]
+) -> subprocess.Popen[str]:
+    command = [sys.executable, "-P", "-m", "llamaduo.rehearsal", "--until-stdin-closes", *options]
     if record is not None:
         command += ["--record", str(record)]
     return subprocess.Popen(  # noqa: S603 - our own module, no shell

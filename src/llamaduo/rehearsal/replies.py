@@ -1,24 +1,22 @@
-"""From a request body to the text of a reply, by nothing but the body.
+"""From a request to the text of a reply, by nothing but the body, whatever the API.
 
-The shape that the request names tells what is wanted: ``pairs`` to synthesize, ``judgement``
-to judge, anything else an answer to the last user message. A digest of the body seeds every
-choice, so the same body always gets the same reply and another ``seed`` another one.
+The shape that the request wants tells what to do: ``pairs`` to synthesize, ``judgement`` to
+judge, anything else an answer to the last user message. A digest of the body seeds every choice,
+so the same body always gets the same reply and another ``seed`` another one.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from llamaduo.records import FinishReason, Message
+from llamaduo.rehearsal.asked import Asked
 from llamaduo.rehearsal.recombine import answer_plainly, mark_overlap, write_pairs
 from llamaduo.rehearsal.triage import answer_ticket, is_ticket, mark_ticket, write_tickets
 from llamaduo.tasks.templates import JUDGEMENT_SHAPE, PAIRS_SHAPE, read_data
-from llamaduo.wire.chat import ChatRequest
 
 CUT_SHARE: Final = 0.04
 """Share of synthesis replies that end early, with finish reason ``length``."""
@@ -26,14 +24,23 @@ MALFORMED_SHARE: Final = 0.01
 """Share of judgements that no strict parser should accept. A repair is always well-formed."""
 MOST_PAIRS: Final = 50
 CHARACTERS_PER_TOKEN: Final = 4
+TOKENS_PER_MESSAGE: Final = 4
+"""Billed for each message of a request on top of its text."""
+REFUSE_MARK: Final = "REHEARSAL: REFUSE THIS"
+"""A prompt that holds these words is refused, as a model's safety training would refuse it."""
+BLOCK_MARK: Final = "REHEARSAL: BLOCK THIS"
+"""A prompt that holds these words is stopped by the filter before any model."""
+
+Finish = Literal["stop", "length", "refusal", "blocked"]
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The text of a reply, and why it ended."""
+    """The text of a reply, and why it ended. A refusal's text is what it says for itself; what
+    was blocked has none."""
 
     text: str
-    finish: FinishReason = "stop"
+    finish: Finish = "stop"
 
 
 class UnreadableData(ValueError):
@@ -45,19 +52,22 @@ def tokens(text: str) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
-def body_digest(body: Mapping[str, Any]) -> str:
-    """The sha256 of a body in canonical form: key order and white space do not matter."""
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+def tokens_read(asked: Asked) -> int:
+    """How many tokens the service bills for the prompt."""
+    return sum(TOKENS_PER_MESSAGE + tokens(message.content) for message in asked.messages)
 
 
-def draft_reply(request: ChatRequest, digest: str) -> Draft:
-    """The reply to ``request``, whose body has ``digest``.
+def draft_reply(request: Asked) -> Draft:
+    """The reply to ``request``.
 
     Raises:
         UnreadableData: pairs or a judgement are wanted of something that is not in the request.
     """
-    chance = random.Random(int(digest, 16))
+    chance = random.Random(int(request.digest, 16))
+    if any(BLOCK_MARK in message.content for message in request.messages):
+        return Draft("", "blocked")
+    if any(REFUSE_MARK in message.content for message in request.messages):
+        return Draft("The rehearsal service was told to refuse this.", "refusal")
     if request.shape == PAIRS_SHAPE:
         draft = _synthesize(request, chance)
     elif request.shape == JUDGEMENT_SHAPE:
@@ -67,7 +77,7 @@ def draft_reply(request: ChatRequest, digest: str) -> Draft:
     return _within(_sendable(draft), request.token_limit)
 
 
-def _synthesize(request: ChatRequest, chance: random.Random) -> Draft:
+def _synthesize(request: Asked, chance: random.Random) -> Draft:
     data = _data(request)
     seeds, count = _seeds(data), _count(data)
     known = all(is_ticket(seed["instruction"], seed["response"]) for seed in seeds)
@@ -78,7 +88,7 @@ def _synthesize(request: ChatRequest, chance: random.Random) -> Draft:
     return Draft(text)
 
 
-def _judge(request: ChatRequest, chance: random.Random) -> Draft:
+def _judge(request: Asked, chance: random.Random) -> Draft:
     data = _data(request)
     if not _has_texts(data, "instruction", "reference", "response"):
         raise UnreadableData("The data block lacks instruction, reference or response.")
@@ -89,15 +99,14 @@ def _judge(request: ChatRequest, chance: random.Random) -> Draft:
     return Draft(text)
 
 
-def _answer(request: ChatRequest, chance: random.Random) -> Draft:
-    asked = [message.text for message in request.messages if message.role == "user"]
-    prompt = asked[-1] if asked else request.messages[-1].text
+def _answer(request: Asked, chance: random.Random) -> Draft:
+    asked = [message.content for message in request.messages if message.role == "user"]
+    prompt = asked[-1] if asked else request.messages[-1].content
     return Draft(answer_ticket(prompt, chance) or answer_plainly(prompt, chance))
 
 
-def _data(request: ChatRequest) -> dict[str, Any]:
-    messages = [Message("user", m.text) for m in request.messages if m.role == "user"]
-    data = read_data(messages)
+def _data(request: Asked) -> dict[str, Any]:
+    data = read_data(request.messages)
     if data is None:
         raise UnreadableData(f"The request asks for {request.shape} but has no data block.")
     return data
@@ -124,7 +133,7 @@ def _has_texts(data: Mapping[str, Any], *keys: str) -> bool:
     return all(isinstance(data.get(key), str) for key in keys)
 
 
-def _is_repair(request: ChatRequest) -> bool:
+def _is_repair(request: Asked) -> bool:
     """A repair shows the service its own earlier reply; no other request has such a turn."""
     return any(message.role == "assistant" for message in request.messages)
 

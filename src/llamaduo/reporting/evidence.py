@@ -35,6 +35,7 @@ from llamaduo.reporting.panel import JudgementScore, PanelScore, panel_scores
 from llamaduo.reporting.samples import Samples, choose, samples_of
 from llamaduo.reporting.settings import CostSettings
 from llamaduo.reporting.setup import Setup, read_setup
+from llamaduo.service.egress import EgressRow, read_egress
 from llamaduo.service.ledger import SpendRow
 from llamaduo.storage.jsonl import read_record, read_records
 
@@ -109,6 +110,7 @@ class Evidence:
     final: Answers = Answers()
     verdict: Verdict | None = None
     spend: tuple[SpendRow, ...] = ()
+    egress: tuple[EgressRow, ...] = ()
     samples: Samples | None = None
     parity: Parity | None = None
 
@@ -165,6 +167,7 @@ def gather(
         cycles=tuple(_cycle(path) for path in _cycle_folders(folder)),
         verdict=_one(folder / "verdict.json", Verdict),
         spend=spend,
+        egress=read_egress(folder / "ledger.sqlite"),
         parity=_one(folder / "parity.json", Parity),
     )
     return _with_best(evidence, folder, splits["test"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from llamaduo.records import METRICS, Metric
+from llamaduo.redaction.find import NOT_LOOKED_FOR
 from llamaduo.reporting.evidence import Evidence
 from llamaduo.reporting.formatting import count, decimal, part, plural, usd
 
@@ -30,6 +31,7 @@ def _facts(evidence: Evidence) -> Iterator[Fact]:
     yield "Near-duplicates across the split", _leaks(evidence)
     yield "Lengths", _lengths(evidence)
     yield "References", _references(evidence)
+    yield "Personal data", _redaction(evidence)
     yield "Responses per prompt (K)", _sampling(evidence)
     yield "Judgements per response and judge (M)", count(setup.judging.judgements_per_response)
     yield "Score thresholds (ζ)", ", ".join(str(zeta) for zeta in setup.judging.score_thresholds)
@@ -76,6 +78,17 @@ def _references(evidence: Evidence) -> str:
         f"{split}: " + ", ".join(f"{count(number)} {source}" for source, number in sources.items())
         for split, sources in evidence.references.items()
     )
+
+
+def _redaction(evidence: Evidence) -> str:
+    if evidence.imported is None:
+        return ""
+    redacted = evidence.imported.redacted
+    if redacted is None:
+        return "redaction was off: nothing was looked for"
+    found = sum(one.found for one in redacted)
+    what = f"{plural(found, 'piece')} replaced by stand-ins" if found else "none was found"
+    return f"{what}. {NOT_LOOKED_FOR}"
 
 
 def _sampling(evidence: Evidence) -> str:

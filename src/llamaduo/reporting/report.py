@@ -77,6 +77,7 @@ def _content(evidence: Evidence, drawings: Drawings) -> dict[str, Any]:
         "drops": tables.drops_by_reason(evidence),
         "tokens": tables.token_statistics(evidence),
         "spend": tables.spend(evidence),
+        "egress": tables.egress(evidence.egress),
         "timings": tables.timings(evidence),
         "parity": tables.parity_table(evidence.parity),
         "parity_result": tables.parity_result(evidence.parity) if evidence.parity else "",

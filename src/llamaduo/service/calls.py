@@ -15,7 +15,7 @@ from types import NoneType
 from typing import Any, Literal
 
 from llamaduo.errors import RunError
-from llamaduo.service.ledger import LOOP_USD, SPEND, SpendRow, spend_rows
+from llamaduo.service.ledger import LOOP_USD, SPEND, SpendRow, readable, spend_rows
 from llamaduo.storage.snapshot import snapshot
 
 State = Literal["sent", "answered", "failed"]
@@ -24,7 +24,8 @@ State = Literal["sent", "answered", "failed"]
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """One attempt, as the ledger has it. ``usd`` is None when no price was known; ``snapshot``
-    and the tokens are None until the reply was read."""
+    and the tokens are None until the reply was read. ``bytes_out`` is the size of the request body
+    that left for ``host``, ``pairs`` a JSON list of the ids of the pairs whose text was in it."""
 
     key: str
     attempt: int
@@ -42,6 +43,12 @@ class CallRecord:
     usd: float | None
     sent_at: str
     ended_at: str | None
+    host: str | None = None
+    bytes_out: int | None = None
+    pairs: str | None = None
+    batch: str | None = None
+    cached_tokens: int | None = None
+    instead_of: str | None = None
 
     @property
     def raw(self) -> str:
@@ -70,8 +77,13 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "reply": (bytes, NoneType),
     "input_tokens": (int, NoneType),
     "output_tokens": (int, NoneType),
+    "cached_tokens": (int, NoneType),
+    "bytes_out": (int, NoneType),
     "usd": (float, int, NoneType),
-} | dict.fromkeys(("content_type", "error", "snapshot", "ended_at"), (str, NoneType))
+} | dict.fromkeys(
+    ("content_type", "error", "snapshot", "ended_at", "host", "pairs", "batch", "instead_of"),
+    (str, NoneType),
+)
 """What SQLite may hold in each column of ours; text in those that are not named."""
 
 
@@ -140,4 +152,5 @@ def open_calls(path: Path) -> Iterator[Calls]:
         RunError: it is missing or is no ledger.
     """
     with snapshot(path) as connection:
+        readable(connection)
         yield Calls(connection)

@@ -9,9 +9,11 @@ may have charged for it. An answered key is never sent again.
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from llamaduo.records import Event, Notify, silent
-from llamaduo.service.budget import Holds
+from llamaduo.service.budget import Hold, Holds
 from llamaduo.storage.journal import Journal, Row, read_rows
 
 _SCHEMA = (
@@ -46,32 +48,106 @@ _SCHEMA = (
     );
     CREATE UNIQUE INDEX one_answer ON attempts (key) WHERE state = 'answered'
     """,
+    """
+    ALTER TABLE attempts ADD COLUMN host TEXT;             -- where it was sent
+    ALTER TABLE attempts ADD COLUMN bytes_out INTEGER;     -- size of the request body that left
+    ALTER TABLE attempts ADD COLUMN pairs TEXT;            -- JSON list: whose text is in it
+    ALTER TABLE attempts ADD COLUMN batch TEXT;            -- a row of batches
+    ALTER TABLE attempts ADD COLUMN cached_tokens INTEGER; -- part of input_tokens
+    ALTER TABLE attempts ADD COLUMN charged INTEGER;       -- failed, and may cost all the same
+    ALTER TABLE attempts ADD COLUMN instead_of TEXT;       -- the key whose answer was of no use
+    CREATE TABLE batches (
+      id TEXT PRIMARY KEY,         -- ours
+      model TEXT NOT NULL,
+      handle TEXT,                 -- the provider's, as JSON; NULL until it answered
+      state TEXT NOT NULL CHECK (state IN ('preparing', 'submitted', 'ended', 'lost')),
+      created_at TEXT NOT NULL,
+      ended_at TEXT
+    );
+    CREATE TABLE models (
+      model TEXT NOT NULL,         -- as configured
+      resolved TEXT NOT NULL,      -- what it stood for
+      how TEXT NOT NULL CHECK (how IN ('listed', 'replied')),
+      seen_at TEXT NOT NULL,
+      PRIMARY KEY (model, resolved)
+    );
+    CREATE TABLE controls (
+      purpose TEXT NOT NULL,       -- of a request that asked no question and was not paid
+      host TEXT NOT NULL,
+      bytes_out INTEGER NOT NULL,
+      pairs TEXT,                  -- as in attempts
+      sent_at TEXT NOT NULL
+    );
+    INSERT INTO models SELECT model, snapshot, 'replied', MIN(sent_at) FROM attempts
+      WHERE snapshot IS NOT NULL GROUP BY model, snapshot ORDER BY MIN(rowid)
+    """,
 )
+_BESIDE = """
+    CREATE TEMP TABLE batches (id, model, handle, state, created_at, ended_at);
+    CREATE TEMP TABLE models (model, resolved, how, seen_at);
+    CREATE TEMP TABLE controls (purpose, host, bytes_out, pairs, sent_at)"""
+_UNREADABLE_YET = {
+    0: """
+    CREATE TEMP TABLE attempts (key, attempt, stage, model, state, request, held_usd, status,
+      content_type, reply, error, snapshot, input_tokens, output_tokens, usd, sent_at, ended_at,
+      host, bytes_out, pairs, batch, cached_tokens, charged, instead_of);""",
+    1: """
+    CREATE TEMP VIEW attempts AS SELECT rowid AS rowid, *, NULL AS host, NULL AS bytes_out,
+      NULL AS pairs, NULL AS batch, NULL AS cached_tokens, NULL AS charged, NULL AS instead_of
+    FROM main.attempts;""",
+}
+"""How a ledger that must not be written to is read: one of schema 1, and one whose process died
+before there was anything in it."""
 _INTEND = """
-    INSERT INTO attempts (key, attempt, stage, model, state, request, held_usd, sent_at)
-    SELECT :key, COALESCE(MAX(attempt), 0) + 1, :stage, :model, 'sent', :request, :held, :now
+    INSERT INTO attempts (key, attempt, stage, model, state, request, held_usd, sent_at,
+      host, pairs, batch, instead_of)
+    SELECT :key, COALESCE(MAX(attempt), 0) + 1, :stage, :model, 'sent', :request, :held, :now,
+      :host, :pairs, :batch, :instead_of
     FROM attempts WHERE key = :key RETURNING attempt"""
 _ANSWER = """
-    UPDATE attempts SET state = 'answered', status = ?, content_type = ?, reply = ?, ended_at = ?
+    UPDATE attempts SET state = 'answered', status = ?, content_type = ?, reply = ?, ended_at = ?,
+    host = COALESCE(?, host), bytes_out = COALESCE(?, bytes_out)
     WHERE key = ? AND attempt = ?"""
 _FAIL = """
     UPDATE attempts SET state = 'failed', status = COALESCE(?, status),
     content_type = COALESCE(?, content_type), reply = COALESCE(?, reply), error = ?,
-    held_usd = ?, ended_at = ? WHERE key = ? AND attempt = ?"""
+    held_usd = ?, charged = ?, ended_at = ?, host = COALESCE(?, host),
+    bytes_out = COALESCE(?, bytes_out) WHERE key = ? AND attempt = ?"""
 _SETTLE = """
-    UPDATE attempts SET snapshot = ?, input_tokens = ?, output_tokens = ?, usd = ?, held_usd = ?
-    WHERE key = ? AND attempt = ?"""
+    UPDATE attempts SET snapshot = ?, input_tokens = ?, output_tokens = ?, cached_tokens = ?,
+    usd = ?, held_usd = ? WHERE key = ? AND attempt = ?"""
+_SEEN = """
+    INSERT INTO models (model, resolved, how, seen_at) VALUES (?, ?, 'replied', ?)
+    ON CONFLICT (model, resolved) DO UPDATE SET how = 'replied'"""
+_LISTED = """
+    INSERT INTO models (model, resolved, how, seen_at) VALUES (?, ?, 'listed', ?)
+    ON CONFLICT (model, resolved) DO NOTHING"""
+_CONTROL = """
+    INSERT INTO controls (purpose, host, bytes_out, pairs, sent_at) VALUES (?, ?, ?, ?, ?)"""
 _FIND = """
-    SELECT attempt, held_usd, status, content_type, reply, snapshot IS NOT NULL
-    FROM attempts WHERE key = ? AND state = 'answered'"""
+    SELECT state, status, attempt, held_usd, content_type, snapshot IS NOT NULL,
+    CASE state WHEN 'answered' THEN reply END, model, batch IS NOT NULL
+    FROM attempts WHERE key = ? ORDER BY attempt"""
 AFTER_THE_LOOP = "parity"
 """The stage whose calls are made when the loop has ended."""
 LOOP_USD = f"SELECT COALESCE(SUM(usd), 0.0) FROM attempts WHERE stage <> '{AFTER_THE_LOOP}'"  # noqa: S608 - our own constant
 SPEND = """
-    SELECT stage, model, SUM(state = 'answered'), SUM(state = 'sent'), SUM(state = 'failed'),
-    COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(usd), 0.0),
-    SUM(state = 'answered' AND snapshot IS NOT NULL AND usd IS NULL) = 0
-    FROM attempts GROUP BY stage, model ORDER BY MIN(rowid)"""
+    WITH calls AS (
+      SELECT *, state = 'sent' AND batch IN (
+        SELECT id FROM batches WHERE state IN ('preparing', 'submitted')) IS TRUE AS waits,
+      state = 'failed' AND COALESCE(charged, held_usd > 0) AS may_cost,
+      state = 'answered' AND key IN (
+        SELECT instead_of FROM attempts WHERE instead_of IS NOT NULL) AS useless,
+      rowid AS place FROM attempts)
+    SELECT stage, model, SUM(state = 'answered'), SUM(state = 'sent' AND NOT waits),
+    SUM(state = 'failed'), COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0),
+    COALESCE(SUM(usd), 0.0), SUM(state = 'answered' AND snapshot IS NOT NULL AND usd IS NULL) = 0,
+    COALESCE(SUM(cached_tokens), 0),
+    TOTAL(CASE WHEN state = 'sent' AND NOT waits THEN held_usd END),
+    SUM(waits), TOTAL(CASE WHEN waits THEN held_usd END),
+    SUM(may_cost), TOTAL(CASE WHEN may_cost THEN held_usd END),
+    SUM(useless), TOTAL(CASE WHEN useless THEN usd END)
+    FROM calls GROUP BY stage, model ORDER BY MIN(place)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +161,71 @@ class RawReply:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One row of the ledger. ``held_usd`` is what it counts against the budget so far."""
+    """One row of the ledger. ``held_usd`` is what it counts against the budget so far, which is
+    ``factor`` times the most that it should cost: see :mod:`llamaduo.service.budget`."""
 
     key: str
     number: int
     held_usd: float
+    model: str
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What left this machine: to which host, and how many bytes of request body."""
+
+    host: str
+    bytes_out: int
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A stored answer. ``settled`` is False when the process died before it was read."""
+    """A stored answer. ``settled`` is False when the process died before it was read;
+    ``batched`` when it came in a batch, at the price of one."""
 
     attempt: Attempt
     raw: RawReply
     settled: bool
+    batched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the ledger has on one key, over all lives of the run.
+
+    ``spoiled`` counts replies that were no replies; each may have been paid for. ``in_doubt``
+    counts attempts of which nothing more is known than that they were about to be sent.
+    """
+
+    answered: Answered | None
+    spoiled: int
+    in_doubt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an answer says it used. ``usd`` is None when no price is known."""
+    """What an answer says it used. ``usd`` is None when no price is known; ``cached_tokens``
+    is the part of ``input_tokens`` that was billed as cached. One that does not say what it
+    used is not ``measured``: what was held for it stays held."""
 
     snapshot: str
     input_tokens: int
     output_tokens: int
     usd: float | None
+    cached_tokens: int = 0
+    measured: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SpendRow:
-    """The calls of one stage to one model.
+    """The calls of one stage to one model. Of a sum that ends in ``_usd_at_most`` nobody knows
+    how much was charged; it is in no other sum.
 
-    ``in_doubt`` counts attempts whose answer never arrived, or has not yet: they may have been
-    charged and are in no sum. ``priced`` is False when answers without a known price count as 0.
+    ``in_doubt`` counts attempts whose answer never arrived, or has not yet; ``waiting`` those
+    in a batch that is under way. ``charged`` of the ``failed`` may have been charged. ``unused``
+    of the ``answered`` were paid and of no use: the question was asked again. ``priced`` is
+    False when answers without a known price count as 0.
     """
 
     stage: str
@@ -128,6 +237,14 @@ class SpendRow:
     output_tokens: int
     usd: float
     priced: bool = True
+    cached_tokens: int = 0
+    in_doubt_usd_at_most: float = 0.0
+    waiting: int = 0
+    waiting_usd_at_most: float = 0.0
+    charged: int = 0
+    charged_usd_at_most: float = 0.0
+    unused: int = 0
+    unused_usd: float = 0.0
 
 
 class Ledger:
@@ -138,6 +255,11 @@ class Ledger:
         self._journal = journal
         self._notify = notify
         self._counts: Counter[str] = Counter()
+        self._said: set[Event] = set()
+        self.in_care: set[str] = set()
+        """The batches that somebody in this process looks after."""
+        self._seen: set[tuple[str, str]] = set()
+        self._topics: set[str] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         held = self._rows("SELECT COALESCE(SUM(held_usd), 0.0) FROM attempts")[0][0]
         self._holds = Holds(float(held))
@@ -162,6 +284,22 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def journal(self) -> Journal:
+        """Where its rows are, for what is not about a single call."""
+        return self._journal
+
+    @property
+    def notify(self) -> Notify:
+        """Who hears what happens."""
+        return self._notify
+
+    def say_once(self, event: Event) -> None:
+        """Tell of ``event``, unless this ledger has told of the very same before."""
+        if event not in self._said:
+            self._said.add(event)
+            self._notify(event)
+
     # --- figures --------------------------------------------------------------------------
 
     def spend(self) -> tuple[SpendRow, ...]:
@@ -183,20 +321,33 @@ class Ledger:
             found[model] = (*found.get(model, ()), snapshot)
         return found
 
+    # --- what is said once ----------------------------------------------------------------
+
+    def first_time(self, topic: str) -> bool:
+        """Whether ``topic`` comes up for the first time since the ledger was opened."""
+        new = topic not in self._topics
+        self._topics.add(topic)
+        return new
+
+    def warn(self, text: str) -> None:
+        """Tell the user ``text``, once."""
+        if self.first_time(text):
+            self._notify(Event("service", 0, None, "warning", text))
+
     # --- the life of one call -------------------------------------------------------------
 
     def turn(self, key: str) -> asyncio.Lock:
         """Held while ``key`` is asked, so that two askers of one question pay once."""
         return self._turns.setdefault(key, asyncio.Lock())
 
-    async def find(self, key: str) -> Answered | None:
-        """The stored answer to ``key``."""
+    async def find(self, key: str) -> History:
+        """The stored answer to ``key``, if there is one, and what it took so far."""
         rows = await self._execute("", _FIND, (key,))
-        if not rows:
-            return None
-        number, held, status, content_type, body, settled = rows[0]
-        return Answered(
-            Attempt(key, number, held), RawReply(status, content_type, body), bool(settled)
+        states = [(state, 200 <= (status or 0) < 300) for state, status, *_ in rows]
+        return History(
+            next((_answered(key, row) for row in rows if row[0] == "answered"), None),
+            spoiled=states.count(("failed", True)),
+            in_doubt=sum(state == "sent" for state, _ in states),
         )
 
     @asynccontextmanager
@@ -209,50 +360,95 @@ class Ledger:
         request: str,
         most_usd: float,
         budget_usd: float | None,
+        host: str | None = None,
+        pairs: Sequence[str] = (),
+        batch: str | None = None,
+        instead_of: str | None = None,
+        trusted: bool = False,
     ) -> AsyncIterator[Attempt]:
         """Record that ``request`` is about to be sent and may cost up to ``most_usd``; the
         block sends it. Waits while only calls in flight keep it from fitting the budget. What
         the block neither settles nor fails is in doubt.
 
+        ``pairs`` has the ids of the pairs whose text is in it, ``batch`` the batch that it goes
+        with, ``instead_of`` the key whose answer was of no use. ``trusted``: see
+        :mod:`llamaduo.service.budget`.
+
         Raises:
             BudgetExceeded: with what is spent and in doubt, it could overshoot.
         """
-        async with self._holds.hold(model, most_usd, budget_usd):
+        holding = self._holds.hold(model, most_usd, budget_usd, trusted=trusted)
+        async with holding as held:
             values = {
                 "key": key, "stage": stage, "model": model, "request": request,
-                "held": most_usd, "now": _now(),
+                "held": held.usd, "now": _now(), "host": host, "batch": batch,
+                "pairs": json.dumps(list(pairs)) if pairs else None, "instead_of": instead_of,
             }  # fmt: skip
             rows = await self._execute("intent", _INTEND, values, detail=stage)
-            yield Attempt(key, rows[0][0], most_usd)
+            yield Attempt(key, rows[0][0], held.usd, model, held.factor)
 
-    async def answer(self, attempt: Attempt, raw: RawReply) -> None:
+    def rejoin(self) -> AbstractContextManager[None]:
+        """An attempt of an earlier life is in flight again while the block lasts: a call that
+        does not fit the budget beside it waits for it."""
+        return self._holds.rejoin()
+
+    async def answer(self, attempt: Attempt, raw: RawReply, sent: Sent | None = None) -> None:
         """Record a successful raw reply, before anyone reads it."""
-        values = (raw.status, raw.content_type, raw.body, _now(), attempt.key, attempt.number)
+        reply = (raw.status, raw.content_type, raw.body)
+        values = (*reply, _now(), *_left(sent), attempt.key, attempt.number)
         await self._execute("answer", _ANSWER, values)
 
     async def fail(
-        self, attempt: Attempt, error: str, *, raw: RawReply | None = None, charged: bool
+        self,
+        attempt: Attempt,
+        error: str,
+        *,
+        raw: RawReply | None = None,
+        charged: bool,
+        sent: Sent | None = None,
     ) -> None:
         """Record that the attempt brought nothing usable; ``charged`` if it may cost anyway."""
         held = attempt.held_usd if charged else 0.0
         self._holds.correct(held - attempt.held_usd)
         reply = (raw.status, raw.content_type, raw.body) if raw else (None, None, None)
-        values = (*reply, error, held, _now(), attempt.key, attempt.number)
+        values = (*reply, error, held, charged, _now(), *_left(sent), attempt.key, attempt.number)
         await self._execute("failure", _FAIL, values, detail=error)
 
     async def settle(self, attempt: Attempt, cost: Cost) -> None:
         """Record what an answer used, once it has been read."""
-        held = cost.usd or 0.0
-        self._holds.correct(held - attempt.held_usd)
-        used = (cost.snapshot, cost.input_tokens, cost.output_tokens, cost.usd)
-        await self._execute("", _SETTLE, (*used, held, attempt.key, attempt.number))
+        held = (cost.usd or 0.0) if cost.measured else attempt.held_usd
+        self._holds.settle(attempt.model, Hold(attempt.held_usd, attempt.factor), held)
+        used = (cost.snapshot, cost.input_tokens, cost.output_tokens, cost.cached_tokens)
+        values = (*used, cost.usd, held, attempt.key, attempt.number)
+        await self._execute("", _SETTLE, values)
+        await self._see(attempt.model, cost.snapshot)
+
+    async def control(self, purpose: str, sent: Sent, pairs: Sequence[str] = ()) -> None:
+        """Record a request that asks no question and costs nothing, before it leaves."""
+        ids = json.dumps(list(pairs)) if pairs else None
+        await self._execute("", _CONTROL, (purpose, sent.host, sent.bytes_out, ids, _now()))
+
+    async def listed(self, model: str, resolved: str) -> None:
+        """Record what the provider says that ``model`` stands for."""
+        await self._execute("", _LISTED, (model, resolved, _now()))
+
+    def resolved(self, model: str) -> tuple[str, ...]:
+        """What ``model`` has stood for in this run, oldest first."""
+        sql = "SELECT resolved FROM models WHERE model = ? ORDER BY rowid"
+        return tuple(row[0] for row in self._journal.execute(sql, (model,)).result())
+
+    async def _see(self, model: str, snapshot: str) -> None:
+        """Keep which model a reply named, once for each."""
+        if (model, snapshot) not in self._seen:
+            self._seen.add((model, snapshot))
+            await self._execute("", _SEEN, (model, snapshot, _now()))
 
     # --- the journal ----------------------------------------------------------------------
 
     async def _execute(self, unit: str, sql: str, values: Any, *, detail: str = "") -> list[Row]:
         """Run one statement and report it. Once begun it is carried through, cancelled or not:
         a paid reply must not be lost because another task failed."""
-        rows = await asyncio.shield(asyncio.wrap_future(self._journal.execute(sql, values)))
+        rows = await self._journal.ask(sql, values)
         if unit:
             self._counts[unit] += 1
             self._notify(Event("ledger", self._counts[unit], None, unit, detail))
@@ -268,11 +464,31 @@ def read_spend(path: Path) -> tuple[SpendRow, ...]:
     Raises:
         RunError: the file is not a ledger.
     """
-    return spend_rows(read_rows(path, SPEND)) if path.is_file() else ()
+    return spend_rows(read_rows(path, SPEND, readable)) if path.is_file() else ()
+
+
+def readable(connection: sqlite3.Connection) -> None:
+    """Let a ledger of an older schema, which nobody may write to now, be read like ours."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    empty = not connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+    if version == 1 or (version == 0 and empty):
+        connection.executescript(_UNREADABLE_YET[version] + _BESIDE)
 
 
 def spend_rows(rows: Iterable[Row]) -> tuple[SpendRow, ...]:
-    return tuple(replace(SpendRow(*row), priced=bool(row[-1])) for row in rows)
+    """The rows of :data:`SPEND`."""
+    found = (SpendRow(*values) for values in rows)
+    return tuple(replace(row, priced=bool(row.priced)) for row in found)
+
+
+def _answered(key: str, row: Row) -> Answered:
+    _, status, number, held, content_type, settled, body = row[:7]
+    attempt = Attempt(key, number, held, row[7])
+    return Answered(attempt, RawReply(status, content_type, body), bool(settled), bool(row[8]))
+
+
+def _left(sent: Sent | None) -> tuple[str | None, int | None]:
+    return (sent.host, sent.bytes_out) if sent else (None, None)
 
 
 def _now() -> str:

@@ -6,17 +6,20 @@ recorded can be derived again offline, without a key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 
 from llamaduo.errors import QuestionRefused, ServiceRefused
 from llamaduo.records import Question, Reply
+from llamaduo.redaction.redactor import Redactor
 from llamaduo.service import address, requests, setbacks
 from llamaduo.service.calls import CallRecord, Calls
 from llamaduo.service.ledger import Attempt, RawReply
+from llamaduo.service.redacting import redacted
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.service.transport import CALL, Call
 
@@ -51,7 +54,9 @@ class Replay:
         options: Mapping[str, Any],
         refuse: Callable[[str, RawReply], ServiceRefused],
         observe: Observe,
+        redactor: Redactor | None = None,
     ) -> None:
+        self._redactor = redactor
         self.name = name
         self._model = model
         self._calls = calls
@@ -59,7 +64,7 @@ class Replay:
         self._options = options
         self._refuse = refuse
         self._observe = observe
-        self._kept: dict[str, Reply] = {}
+        self._kept: dict[str, Reply | QuestionRefused] = {}
 
     async def ask(self, question: Question) -> Reply:
         """The stored reply to ``question``.
@@ -67,35 +72,51 @@ class Replay:
         Raises:
             QuestionRefused: there is none, or it was a refusal.
         """
-        question = requests.bounded(question, self._most_tokens)
+        question = requests.bounded(redacted(question, self._redactor), self._most_tokens)
         request = requests.canonical_request(self.name, question, self._options)
         key = requests.request_key(request)
         if key not in self._kept:
             if len(self._kept) >= _MOST_KEPT:  # equal questions come close together
                 self._kept.clear()
             self._kept[key] = await self._read(key, question)
-        return self._kept[key]
+        if isinstance(kept := self._kept[key], QuestionRefused):
+            raise kept
+        return kept
 
-    async def _read(self, key: str, question: Question) -> Reply:
-        stored = self._calls.answer(key)
+    async def _read(self, key: str, question: Question) -> Reply | QuestionRefused:
+        attempts = self._calls.attempts(key)
+        stored = next((one for one in attempts if one.state == "answered"), None)
         if stored is None or stored.reply is None:
-            raise self._refused(key)
-        reply = await self._through_the_sdk(stored, question)
+            raise self._refused(key, question, attempts)
+        reply, declined = await self._through_the_sdk(stored, question)
         self._observe(stored, reply.snapshot, (reply.input_tokens, reply.output_tokens))
-        return reply
+        if declined:
+            return QuestionRefused(declined, call=key)
+        return replace(reply, spoiled=_spoiled(attempts))
 
-    async def _through_the_sdk(self, stored: CallRecord, question: Question) -> Reply:
-        from llamaduo.service.providers import UNREADABLE, finish_of, send, text_of
+    async def _through_the_sdk(
+        self, stored: CallRecord, question: Question
+    ) -> tuple[Reply, str | None]:
+        """The stored reply, and why it is none if it is a refusal."""
+        from llamaduo.service.providers import (
+            UNREADABLE,
+            check,
+            finish_of,
+            refusal_of,
+            send,
+            text_of,
+        )
 
-        attempt = Attempt(stored.key, stored.attempt, 0.0)
+        attempt = Attempt(stored.key, stored.attempt, 0.0, self.name)
         token = CALL.set(Call(attempt, raw=_raw(stored)))
         try:
             response = await send(self._model, question, seeded=False)
+            check(response, stored.reply or b"")
         except UNREADABLE as error:
             raise QuestionRefused(UNREADABLE_REPLY, call=stored.key) from error
         finally:
             CALL.reset(token)
-        return Reply(
+        reply = Reply(
             key=stored.key,
             text=text_of(response),
             finish=finish_of(response),
@@ -105,15 +126,20 @@ class Replay:
             usd=stored.usd or 0.0,
             replayed=True,
         )
+        return reply, refusal_of(response, question)
 
-    def _refused(self, key: str) -> QuestionRefused:
+    def _refused(
+        self, key: str, question: Question, attempts: Sequence[CallRecord]
+    ) -> QuestionRefused:
         """Why the run has no answer to ``key``, as it was told then."""
-        replies = [_raw(one) for one in self._calls.attempts(key) if one.reply is not None]
-        last = replies[-1] if replies else None
-        if last is None:
-            return QuestionRefused(NOT_STORED)
-        if 200 <= last.status < 300:
+        if question.again + _spoiled(attempts) >= setbacks.MOST_ATTEMPTS:
             return QuestionRefused(setbacks.UNREADABLE_REASON, call=key)
+        if sum(one.state == "sent" for one in attempts) >= setbacks.MOST_IN_DOUBT:
+            return QuestionRefused(setbacks.DOUBTFUL_REASON, call=key)
+        replies = [_raw(one) for one in attempts if one.reply is not None]
+        last = replies[-1] if replies else None
+        if last is None or 200 <= last.status < 300:
+            return QuestionRefused(NOT_STORED)
         refused = self._refuse(key, last)
         if isinstance(refused, QuestionRefused):
             return refused
@@ -122,10 +148,11 @@ class Replay:
 
 @asynccontextmanager
 async def replaying(
-    settings: ServiceSettings, calls: Calls, observe: Observe
+    settings: ServiceSettings, calls: Calls, observe: Observe, redactor: Redactor | None = None
 ) -> AsyncIterator[Replay]:
     """The service LLM of ``settings`` as ``calls`` remember it. ``observe`` sees every answer
-    that is read, once.
+    that is read, once. ``redactor`` is the run's, so that the same keys come of the same
+    questions.
 
     Raises:
         ExtraMissing: the provider's SDK is not installed; its replies cannot be read without.
@@ -133,7 +160,7 @@ async def replaying(
     address.check_sdk(settings)
     from llamaduo.service.providers import build_model
 
-    async with httpx2.AsyncClient(transport=_Shelf(), trust_env=False) as http:
+    async with httpx2.AsyncClient(transport=_Shelf(), trust_env=False, timeout=60.0) as http:
         yield Replay(
             build_model(settings, _NO_KEY, http),
             calls,
@@ -142,6 +169,7 @@ async def replaying(
             settings.options,
             lambda key, raw: setbacks.refused(settings, key, raw),
             observe,
+            redactor,
         )
 
 
@@ -158,6 +186,11 @@ class _Shelf(httpx2.AsyncBaseTransport):
             content=call.raw.body,
             request=request,
         )
+
+
+def _spoiled(attempts: Sequence[CallRecord]) -> int:
+    """How many of them brought what is no reply at all."""
+    return sum(one.state == "failed" and 200 <= (one.status or 0) < 300 for one in attempts)
 
 
 def _raw(stored: CallRecord) -> RawReply:

@@ -24,8 +24,11 @@ class Backoff:
 
     def seconds(self, setbacks: int, retry_after: float | None, draw: random.Random) -> float:
         """How long to wait after the nth setback (from 1), never less than the server asks."""
-        ceiling = min(self.most, self.first * 2.0 ** min(setbacks - 1, 32))
-        return (retry_after or 0.0) + draw.uniform(0.0, ceiling)
+        return (retry_after or 0.0) + draw.uniform(0.0, self.ceiling(setbacks))
+
+    def ceiling(self, setbacks: int) -> float:
+        """The longest wait of ours after the nth setback, on top of what the server asks."""
+        return min(self.most, self.first * 2.0 ** min(setbacks - 1, 32))
 
 
 def is_transient(raw: RawReply) -> bool:

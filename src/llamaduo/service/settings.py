@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
+_HOST = re.compile(
+    r"(?:(?:\*\.)?[A-Za-z0-9_-][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?"
+)
+_LOOKS_LIKE_A_KEY = re.compile(r"(?:sk|gsk|xai|AQ|AIza|ABSK)[-_.A-Za-z0-9]{16,}$")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -19,6 +23,9 @@ class Price(BaseModel):
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
+    cached_input: float | None = Field(
+        None, ge=0, description="Input read from the provider's cache; left out: as other input."
+    )
 
 
 class TermsSettings(BaseModel):
@@ -56,6 +63,9 @@ class BatchSettings(BaseModel):
         10, ge=1, description="Fewer questions than this are asked one by one, at full price."
     )
     largest: int = Field(10_000, ge=1, description="The most questions in one batch.")
+    gather_seconds: float = Field(
+        0.5, gt=0, description="A batch departs when nothing new has come for this long."
+    )
     poll_seconds: float = Field(60.0, gt=0, description="Between looks at a batch under way.")
 
 
@@ -86,15 +96,27 @@ class ServiceSettings(BaseModel):
         None, description="A file that holds the key and nothing else, instead of a variable."
     )
     project: str | None = Field(
-        None, description="The cloud project: for google-cloud and anthropic-vertex."
+        None,
+        description="The cloud project: for anthropic-vertex, and for google-cloud unless a key of"
+        " express mode is used.",
+        pattern=r"^[a-z][a-z0-9:.-]*$",
     )
     location: str | None = Field(
-        None, description="The cloud region: google-cloud, anthropic-vertex, anthropic-bedrock."
+        None,
+        description="The cloud region: google-cloud, anthropic-vertex, anthropic-bedrock.",
+        pattern=r"^[a-z][a-z0-9-]*$",
+        examples=["europe-west4", "eu-central-1"],
     )
     options: dict[str, JsonValue] = Field(
         default_factory=dict,
         description="Model settings by pydantic-ai's names, sent with every call.",
         examples=[{"top_p": 0.9, "openai_reasoning_effort": "low"}],
+    )
+    structured: Literal["native", "prompt"] = Field(
+        "native",
+        description="native: the provider holds replies to the JSON schema, where the model can."
+        " prompt: it is only told in words, for a server that refuses schemas. What was answered"
+        " either way is not asked again.",
     )
     mode: Literal["calls", "batch"] = Field(
         "calls", description="batch: the provider's batch API, at half the price, within a day."
@@ -102,7 +124,10 @@ class ServiceSettings(BaseModel):
     batch: BatchSettings = BatchSettings()
     rates: RateSettings = RateSettings()
     egress_hosts: tuple[str, ...] | None = Field(
-        None, description="The only hosts that anything may be sent to; loopback always may be."
+        None,
+        description="The only hosts that anything may be sent to: HOST, HOST:PORT or *.SUFFIX. This"
+        " machine itself always may be; a cloud's sign-in, which gets no data, is not asked.",
+        examples=[["api.openai.com", "*.openai.azure.com"]],
     )
     price: Price | None = Field(
         None, description="Dollars per million tokens, where the price table lacks the model."
@@ -112,7 +137,14 @@ class ServiceSettings(BaseModel):
         ge=16,
         description="The most tokens of one reply, and so what one call can cost at most.",
     )
-    concurrency: int = Field(8, ge=1, le=1024, description="Calls in flight at once.")
+    concurrency: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Calls in flight at once, at most. Left out: 64, enough for 500 calls a"
+        " minute that take 7 s each (the pacer keeps the limits, this need only not be in its"
+        " way); 8 for a server on this machine, whose replies only get slower with more.",
+    )
     timeout_seconds: float = Field(120.0, gt=0, description="For one attempt.")
     deadline_seconds: float = Field(
         1800.0, gt=0, description="How long one call is retried before the run stops, resumable."
@@ -135,6 +167,29 @@ class ServiceSettings(BaseModel):
         if name is not None and not _VARIABLE.fullmatch(name):
             raise ValueError("this is the NAME of an environment variable, never the key")
         return name
+
+    @field_validator("egress_hosts")
+    @classmethod
+    def _name_hosts(cls, hosts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for host in hosts or ():
+            if not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is not HOST, HOST:PORT or *.SUFFIX: leave http:// and paths out"
+                )
+        return hosts
+
+    @field_validator("api_key_file")
+    @classmethod
+    def _names_a_file(cls, path: Path | None) -> Path | None:
+        if path is not None and _LOOKS_LIKE_A_KEY.match(str(path)):
+            raise ValueError("this is the PATH of a file that holds the key, never the key")
+        return path
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if self.api_key_env is not None and self.api_key_file is not None:
+            raise ValueError("set api_key_env or api_key_file, not both: there is one key")
+        return self
 
     @field_validator("base_url")
     @classmethod

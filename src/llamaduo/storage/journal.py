@@ -7,12 +7,13 @@ many callers pay for one fsync. The journal knows nothing of what its tables mea
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -30,9 +31,11 @@ _REFUSED_ALONE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, 
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
+    """``rows`` gets the outcome. One that belongs to an event loop is resolved there."""
+
     sql: str
-    parameters: Sequence[Any]
-    rows: Future[list[Row]] = field(default_factory=Future)
+    parameters: Sequence[Any] | Mapping[str, Any]
+    rows: Future[list[Row]] | asyncio.Future[list[Row]]
 
 
 class Journal:
@@ -72,16 +75,30 @@ class Journal:
         sync_folder(path.parent)
         return cls(path, connection)
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Future[list[Row]]:
+    def execute(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> Future[list[Row]]:
         """Run one statement; the future holds its rows once its commit is durable.
 
         The future raises RunError when the disk is full or the file cannot be written.
         """
+        rows: Future[list[Row]] = Future()
+        self._put(_Statement(sql, parameters, rows))
+        return rows
+
+    def ask(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> asyncio.Future[list[Row]]:
+        """:meth:`execute` for the running event loop, which is woken once for a whole group.
+        What was asked is carried out even if nobody waits for it any more."""
+        rows: asyncio.Future[list[Row]] = asyncio.get_running_loop().create_future()
+        self._put(_Statement(sql, parameters, rows))
+        return rows
+
+    def _put(self, statement: _Statement) -> None:
         if self._closed:
             raise RuntimeError(f"{self.path} is closed")
-        statement = _Statement(sql, parameters)
         self._queue.put(statement)
-        return statement.rows
 
     def close(self) -> None:
         """Commit what waits, then close the file."""
@@ -103,7 +120,7 @@ class Journal:
         last = False
         while not last:
             group, last = self._next_group()
-            self._commit([s for s in group if s.rows.set_running_or_notify_cancel()])
+            self._commit([s for s in group if _is_wanted(s)])
 
     def _next_group(self) -> tuple[list[_Statement], bool]:
         """Everything that waits now, and whether the journal closes after it."""
@@ -128,11 +145,7 @@ class Journal:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             outcomes = [_explained(self.path, error)] * len(group)
-        for statement, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                statement.rows.set_exception(outcome)
-            else:
-                statement.rows.set_result(outcome)
+        _resolve(group, outcomes)
 
     def _run(self, statement: _Statement) -> list[Row] | Exception:
         try:
@@ -141,8 +154,50 @@ class Journal:
             return error
 
 
-def read_rows(path: Path, sql: str) -> list[Row]:
+_Outcome = list[Row] | Exception
+_Resolved = list[tuple["asyncio.Future[list[Row]]", _Outcome]]
+
+
+def _is_wanted(statement: _Statement) -> bool:
+    rows = statement.rows
+    return not isinstance(rows, Future) or rows.set_running_or_notify_cancel()
+
+
+def _resolve(group: Sequence[_Statement], outcomes: Sequence[_Outcome]) -> None:
+    """Tell everyone who waits; each event loop in one go."""
+    by_loop: dict[asyncio.AbstractEventLoop, _Resolved] = {}
+    for statement, outcome in zip(group, outcomes, strict=True):
+        if isinstance(statement.rows, Future):
+            _tell(statement.rows, outcome)
+        else:
+            by_loop.setdefault(statement.rows.get_loop(), []).append((statement.rows, outcome))
+    for loop, resolved in by_loop.items():
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits in it
+            loop.call_soon_threadsafe(_tell_all, resolved)
+
+
+def _tell_all(resolved: _Resolved) -> None:
+    for rows, outcome in resolved:
+        if not rows.done():  # whoever waited was cancelled
+            _tell(rows, outcome)
+
+
+def _tell(rows: Future[list[Row]] | asyncio.Future[list[Row]], outcome: _Outcome) -> None:
+    if isinstance(outcome, Exception):
+        rows.set_exception(outcome)
+    else:
+        rows.set_result(outcome)
+
+
+def _as_it_is(_: sqlite3.Connection) -> None:
+    pass
+
+
+def read_rows(
+    path: Path, sql: str, prepare: Callable[[sqlite3.Connection], None] = _as_it_is
+) -> list[Row]:
     """The rows of one query over a journal that another process may be writing to.
+    ``prepare`` may give the connection temporary tables and views first.
 
     A copy in a folder that cannot be written is read too, if it was closed before it was
     copied: beside a write-ahead log that is still full, the file alone lacks the latest rows.
@@ -151,18 +206,21 @@ def read_rows(path: Path, sql: str) -> list[Row]:
         RunError: the file is missing or is not a journal, or its log cannot be read.
     """
     try:
-        return _query(path, "mode=ro", sql)
+        return _query(path, "mode=ro", sql, prepare)
     except sqlite3.Error as error:
         if not _is_closed_and_kept_from_writing(path, error):
             raise _explained(path, error) from error
     try:
-        return _query(path, "mode=ro&immutable=1", sql)
+        return _query(path, "mode=ro&immutable=1", sql, prepare)
     except sqlite3.Error as error:
         raise _explained(path, error) from error
 
 
-def _query(path: Path, how: str, sql: str) -> list[Row]:
+def _query(
+    path: Path, how: str, sql: str, prepare: Callable[[sqlite3.Connection], None]
+) -> list[Row]:
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)) as connection:
+        prepare(connection)
         return connection.execute(sql).fetchall()
 
 

@@ -11,6 +11,18 @@ from pathlib import Path
 from llamaduo.errors import RunLocked
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process owns ``folder`` now."""
+    try:
+        with (folder / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Own ``folder`` until the block ends. The kernel frees the lock of a killed process.

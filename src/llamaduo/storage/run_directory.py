@@ -39,6 +39,11 @@ class RunDirectory:
         return self.root / "ledger.sqlite"
 
     @property
+    def redaction(self) -> Path:
+        """Values and their stand-ins: for the owner's eyes alone, and never sent anywhere."""
+        return self.root / "redaction.jsonl"
+
+    @property
     def coverage(self) -> Path:
         return self.root / "coverage"
 

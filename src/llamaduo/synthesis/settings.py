@@ -17,4 +17,11 @@ class SynthesisSettings(BaseModel):
     pairs_per_request: int = Field(5, ge=1, le=50)
     seeds_per_request: int = Field(1, ge=1, le=10)
     temperature: float | None = Field(None, ge=0, le=2)
+    max_failed: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="The stage fails above this share of requests that were set aside: refused,"
+        " or without one pair after five attempts.",
+    )
     seed: int = Field(0, ge=0, lt=2**32)

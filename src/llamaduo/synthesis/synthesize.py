@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import chain
 
 from llamaduo.errors import QuestionRefused, StageFailed
@@ -21,6 +22,8 @@ from llamaduo.records import (
     silent,
 )
 from llamaduo.service.lanes import Lane, work_through
+from llamaduo.service.parsing import MalformedReply
+from llamaduo.service.persistence import ask_until_read
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.synthesis.replies import NewPair, ReadPairs, no_pairs, read_pairs
 from llamaduo.synthesis.seeds import Draw, Hand, draw, wanted
@@ -43,12 +46,13 @@ async def synthesize(
     """The raw pairs after ``cycle``, in the order of the requests.
 
     At most :func:`~llamaduo.synthesis.seeds.wanted` pairs: fewer when replies brought fewer,
-    and what replies brought beyond that is left out. A request that the service refuses is
-    counted as malformed. Nothing is curated here.
+    and what replies brought beyond that is left out. A reply without a single whole pair is asked
+    for again, five attempts in all. A request that brings none even so, or that the service
+    refuses, is set aside and counted as malformed. Nothing is curated here.
 
     Raises:
         DataError: the train split is empty.
-        StageFailed: not one pair came back.
+        StageFailed: not one pair came back, or more requests than ``max_failed`` were set aside.
         ServiceError: the first that the service raised, refused questions aside. Replies
             that have come are in the ledger, so the same call made again goes on from there.
     """
@@ -67,12 +71,15 @@ async def synthesize(
     reads = [read for _, read in replies]
     if not pairs:
         raise _nothing(reads, service)
+    set_aside = Counter(read.problem for read in reads if not read.pairs)
+    _check_set_aside(set_aside, len(reads), settings)
     return RawBatch(
         cycle=cycle,
         pairs=pairs[: wanted(settings, cycle)],
         requests=len(draws),
         salvaged=sum(read.salvaged for read in reads),
         malformed=sum(read.malformed for read in reads),
+        set_aside=dict(set_aside),
     )
 
 
@@ -80,11 +87,18 @@ async def _request(
     one: Draw, service: ServiceLLM, question: Question, cycle: int
 ) -> tuple[tuple[Pair, ...], ReadPairs]:
     try:
-        reply = await service.ask(question)
+        reply, read = await ask_until_read(service, question, _some_pairs)
     except QuestionRefused as refused:
         return (), no_pairs(refused.reason)
-    read = read_pairs(reply)
     return tuple(_pair(new, one.seeds, reply, cycle) for new in read.pairs), read
+
+
+def _some_pairs(reply: Reply) -> tuple[Reply, ReadPairs]:
+    """A reply with at least one whole pair, and what was read of it."""
+    read = read_pairs(reply)
+    if not read.pairs:
+        raise MalformedReply(read.problem or "the reply holds no pairs")
+    return reply, read
 
 
 def _question(one: Draw, settings: SynthesisSettings, task: TaskSettings) -> Question:
@@ -97,6 +111,7 @@ def _question(one: Draw, settings: SynthesisSettings, task: TaskSettings) -> Que
         shape=PAIRS_SHAPE,
         schema=PAIRS_SCHEMA,
         temperature=settings.temperature,
+        about=tuple(seed.id for seed in one.seeds),
     )
 
 
@@ -127,8 +142,23 @@ def _category(seeds: Hand) -> dict[str, str]:
     return {} if category is None else {"category": category}
 
 
+def _check_set_aside(reasons: Counter[str], requests: int, settings: SynthesisSettings) -> None:
+    """Refuse to go on when too many requests brought nothing."""
+    failed = reasons.total()
+    if failed <= Fraction(str(settings.max_failed)) * requests:
+        return
+    raise StageFailed(
+        f"Synthesis: {failed} of {requests} requests ({failed / requests:.1%}) were set aside;"
+        f" at most {settings.max_failed:.1%} may be. Most frequent: "
+        + "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(3))
+        + ".",
+        hint="Lower synthesis.pairs_per_request if replies are cut off; if this share is"
+        " acceptable, raise synthesis.max_failed. Every reply is in the run's ledger.",
+    )
+
+
 def _nothing(reads: Sequence[ReadPairs], service: ServiceLLM) -> StageFailed:
-    problems = Counter(read.problem or "the reply holds no pairs" for read in reads)
+    problems = Counter(read.problem for read in reads)
     problem, count = problems.most_common(1)[0]
     return StageFailed(
         f"Synthesis: {len(reads)} requests to {service.name} brought not one pair."

@@ -31,6 +31,7 @@ def imported(records: Records, finding: Finding) -> None:
     pairs = records.many("coverage/accepted.jsonl", Pair)
     ids(finding, "accepted.jsonl", pairs)
     finding.checked += len(pairs)
+    _redacted(records, finding, pairs)
     figures = records.one("coverage/import.json", ImportFigures)
     counted = len(pairs) + figures.duplicates + len(figures.refused)
     finding.require(
@@ -38,6 +39,16 @@ def imported(records: Records, finding: Finding) -> None:
         f"import.json: {figures.read} rows were read, but pairs, duplicates and refused rows"
         f" are {counted}",
     )
+
+
+def _redacted(records: Records, finding: Finding, pairs: Iterable[Pair]) -> None:
+    """Nothing that should have got a stand-in is in the pairs."""
+    redactor = records.redactor
+    for pair in pairs:
+        texts = (*(message.content for message in pair.messages), pair.response)
+        if found := Counter(kind for text in texts for kind in redactor.found_in(text)):
+            kinds = ", ".join(found)
+            finding.differ(f"accepted.jsonl: pair {pair.id} has personal data in it ({kinds})")
 
 
 def ids(finding: Finding, name: str, pairs: Iterable[Pair]) -> None:

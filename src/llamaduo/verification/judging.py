@@ -71,7 +71,9 @@ def _recorded(records: Records, where: str) -> Judgements:
 async def _judge_again(records: Records, where: str, responses: tuple[Response, ...]) -> Judgements:
     async with AsyncExitStack() as stack:
         judges = [
-            await stack.enter_async_context(replaying(settings, records.calls, records.observe))
+            await stack.enter_async_context(
+                replaying(settings, records.calls, records.observe, records.redactor)
+            )
             for settings in records.config.judges
         ]
         return await judge(

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 from llamaduo.reporting.formatting import usd
 from llamaduo.service.calls import CallRecord
-from llamaduo.service.pricing import price_of
+from llamaduo.service.pricing import Tokens, price_of, usd_of
 from llamaduo.service.requests import request_key
-from llamaduo.service.settings import Price
+from llamaduo.service.settings import ServiceSettings
 from llamaduo.verification.checks import Finding
 from llamaduo.verification.records import Records
-
-_MILLION = 1_000_000
 
 
 def ledger(records: Records, finding: Finding) -> None:
@@ -75,30 +74,43 @@ def _unused(unused: Counter[str]) -> str:
 def _priced(records: Records, finding: Finding, model: str, calls: list[CallRecord]) -> None:
     """Dollars must be tokens times price. A price that fits no call at all was changed since;
     one that fits some and not others was changed in between, or the others were."""
-    price = _price(records, model)
+    settings = _settings(records, model)
     known = [call for call in calls if call.usd is not None]
-    if price is None or not known:
+    if settings is None or price_of(settings) is None or not known:
         return
-    wrong = [call for call in known if not _fits(call, price)]
+    wrong = [call for call in known if not _fits(call, settings)]
     if len(wrong) == len(known) and len(known) > 1:
         finding.notes.append(f"{model}: its price is another one now, so dollars were not checked.")
         return
     for call in wrong:
         finding.differ(
             f"call {call.key[:12]} ({call.stage}) is down for ${call.usd:,.6f}, its tokens cost"
-            f" ${_cost(call, price):,.6f}; the ledger, or the price during the run, was changed"
+            f" ${_cost(call, settings):,.6f}; the ledger, or the price during the run, was changed"
         )
 
 
-def _price(records: Records, model: str) -> Price | None:
+def _settings(records: Records, model: str) -> ServiceSettings | None:
     config = records.config
-    return next((price_of(s) for s in (config.service, *config.judges) if s.model == model), None)
+    return next((s for s in (config.service, *config.judges) if s.model == model), None)
 
 
-def _cost(call: CallRecord, price: Price) -> float:
-    tokens = (call.input_tokens or 0, call.output_tokens or 0)
-    return (tokens[0] * price.input + tokens[1] * price.output) / _MILLION
+def _tokens(call: CallRecord) -> Tokens:
+    return Tokens(call.input_tokens or 0, call.output_tokens or 0, call.cached_tokens or 0)
 
 
-def _fits(call: CallRecord, price: Price) -> bool:
-    return math.isclose(call.usd or 0.0, _cost(call, price), rel_tol=1e-9, abs_tol=1e-12)
+def _cost(call: CallRecord, settings: ServiceSettings) -> float:
+    return usd_of(settings, _tokens(call), batch=call.batch is not None)
+
+
+def _fits(call: CallRecord, settings: ServiceSettings) -> bool:
+    """The ledger does not keep how much input was written to the provider's cache, which some
+    charge for: where an option asks for that, dollars may be anything up to the whole of it."""
+    paid, least = call.usd or 0.0, _cost(call, settings)
+    if math.isclose(paid, least, rel_tol=1e-9, abs_tol=1e-12):
+        return True
+    if not any("cache" in option for option in settings.options):
+        return False
+    used = _tokens(call)
+    fresh = used.input - used.cached
+    written = replace(used, written=fresh, kept_an_hour=fresh)
+    return least <= paid <= usd_of(settings, written, batch=call.batch is not None)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from llamaduo.config import Config
 from llamaduo.errors import RunError
 from llamaduo.records import Event, Notify, Pair, Scores, Verdict
+from llamaduo.redaction.redactor import Redactor, read_redactor
 from llamaduo.service.calls import CallRecord, Calls
 from llamaduo.storage.jsonl import read_record, read_records
 from llamaduo.storage.manifest import Manifest
@@ -52,6 +53,15 @@ class Records:
         if self.found_calls is None:
             raise RunError(f"{self.directory.ledger.name} is missing: no reply can be read again.")
         return self.found_calls
+
+    @property
+    def redactor(self) -> Redactor:
+        """The run's table of stand-ins, to be read only.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        return read_redactor(self.config.redaction, self.directory.redaction)
 
     def is_finished(self, stage: str) -> bool:
         return stage in self.manifest.stages

@@ -48,12 +48,14 @@ def synthesized(records: Records, finding: Finding, cycle: int) -> None:
         return
     _compare(finding, raw, batch.pairs)
     counts = (len(batch.pairs), batch.requests, batch.salvaged, batch.malformed)
-    finding.same("synthesis.json", figures, SynthesisFigures(*counts))
+    finding.same("synthesis.json", figures, SynthesisFigures(*counts, batch.set_aside))
 
 
 async def _synthesize_again(records: Records, cycle: int) -> RawBatch:
     config = records.config
-    async with replaying(config.service, records.calls, records.observe) as service:
+    async with replaying(
+        config.service, records.calls, records.observe, records.redactor
+    ) as service:
         return await synthesize(
             TrainSplit(records.split("train")),
             service,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+
+from llamaduo.wire.mistakes import first_mistake
 
 
 class TextPart(BaseModel):
@@ -165,36 +166,20 @@ class ModelEntry(BaseModel):
     owned_by: str = "llamaduo"
 
 
+class HostedModel(ModelEntry):
+    """One model of a service that retires models. ``shutdown_date`` is the day, YYYY-MM-DD."""
+
+    shutdown_date: str | None = None
+
+
 class ModelList(BaseModel):
     """The body of ``GET /v1/models``."""
 
     object: Literal["list"] = "list"
-    data: list[ModelEntry]
+    data: Sequence[SerializeAsAny[ModelEntry]]
 
 
 def request_error(error: ValidationError) -> ErrorBody:
     """A request that does not have the right shape, in the API's own terms."""
-    first = _telling(error)
-    place = _place(first["loc"])
-    detail = f"{place or 'The request'}: {first['msg']}"
-    return ErrorBody(error=ErrorDetail(message=detail, param=place or None))
-
-
-def _telling(error: ValidationError) -> ErrorDetails:
-    """The first problem; where a value fits none of several types, the one that is deepest in
-    it: not that a list is no string, but what is wrong with the list."""
-    problems = error.errors(include_url=False, include_context=False)
-    place = _place(problems[0]["loc"])
-    same = [p for p in problems if _place(p["loc"]).startswith(place)]
-    return max(same, key=lambda problem: len(problem["loc"]))
-
-
-_UNION_MEMBERS = ("str", "list[TextPart]", "list[str]")
-"""What pydantic puts into a location for the type that it tried; no field is called so."""
-
-
-def _place(location: Sequence[int | str]) -> str:
-    """A pydantic location as clients write it: ``messages[0].content``."""
-    steps = [step for step in location if step not in _UNION_MEMBERS]
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-    return text.removeprefix(".")
+    mistake = first_mistake(error)
+    return ErrorBody(error=ErrorDetail(message=str(mistake), param=mistake.field or None))

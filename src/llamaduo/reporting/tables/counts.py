@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from llamaduo.records import Scores
 from llamaduo.reporting.evidence import AnsweredSet, CycleEvidence, Evidence
 from llamaduo.reporting.formatting import UNKNOWN, count, of, part
+from llamaduo.reporting.tables.leaving import personal_data
 from llamaduo.reporting.tables.table import Column, Row, Table
 
 
@@ -20,6 +21,8 @@ def _coverage_counts(evidence: Evidence) -> Iterator[Table]:
     if rows:
         columns = (Column("Coverage data", numeric=False), Column("Count"))
         yield Table("From rows to splits", columns, rows)
+    if evidence.imported and evidence.imported.redacted:
+        yield personal_data(evidence.imported)
 
 
 def _import_rows(evidence: Evidence) -> Iterator[Row]:

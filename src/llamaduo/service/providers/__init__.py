@@ -1,0 +1,71 @@
+"""From a configured model to a request through `pydantic-ai`, one module a vendor.
+
+Importing this package is slow; :mod:`llamaduo.service.client` does it when it connects. A
+vendor's SDK is imported when a model of its is built, and not before.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+import httpx2
+from pydantic_ai.models import Model
+from pydantic_ai.profiles import ModelProfile
+
+from llamaduo.service.address import provider_name, sdk_missing
+from llamaduo.service.options import check_options
+from llamaduo.service.providers.asking import messages_of, parameters_of, send, settings_of
+from llamaduo.service.providers.reading import (
+    UNREADABLE,
+    check,
+    finish_of,
+    refusal_of,
+    text_of,
+)
+from llamaduo.service.providers.wiring import Wiring
+from llamaduo.service.settings import ServiceSettings
+
+__all__ = [
+    "UNREADABLE",
+    "build_model",
+    "check",
+    "finish_of",
+    "messages_of",
+    "parameters_of",
+    "refusal_of",
+    "send",
+    "settings_of",
+    "text_of",
+    "vendor_of",
+]
+
+_BY_PROMPT = ModelProfile(supports_json_schema_output=False)
+
+
+def build_model(settings: ServiceSettings, key: str, http: httpx2.AsyncClient) -> Model:
+    """The model behind ``settings.model``, speaking through ``http``, with SDK retries off.
+
+    Raises:
+        ExtraMissing: the provider's SDK is not installed.
+        UsageError: ``settings.options`` has one that the provider does not take, or that
+            llamaduo sets itself.
+    """
+    built_by = vendor_of(settings)
+    options = check_options(settings, built_by.options_of(settings))
+    profile = _BY_PROMPT if settings.structured == "prompt" else None
+    model: Model = built_by.build(settings, Wiring(key, http, options, profile))
+    return model
+
+
+def vendor_of(settings: ServiceSettings) -> ModuleType:
+    """The module of the vendor of ``settings.model``.
+
+    Raises:
+        ExtraMissing: the provider's SDK is not installed.
+    """
+    vendor = provider_name(settings).partition("-")[0]
+    try:
+        return import_module(f"{__name__}.{vendor}")
+    except ImportError as error:
+        raise sdk_missing(settings) from error
