@@ -27,8 +27,9 @@ setup: .venv/ready
 quickstart: setup
 	$(BIN)/llamaduo quickstart
 
+# One thread each: two test processes with two threads of torch each get in each other's way.
 test: setup
-	$(BIN)/python -m pytest -m 'not proof'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not proof' -n auto --maxprocesses 4 --dist loadfile
 
 proof: setup
 	$(BIN)/python -m pytest -m proof

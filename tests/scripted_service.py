@@ -39,6 +39,9 @@ class ScriptedService:
         self._rule = rule
         self._random = Random(seed)
 
+    def leave(self) -> None:
+        """Nothing here is waited for."""
+
     async def ask(self, question: Question) -> Reply:
         self.asked.append(question)
         self.peak = max(self.peak, len(self.asked) - self.finished)

@@ -34,6 +34,16 @@ def test_defaults_are_enough() -> None:
     assert config.target.precision.mean_score == 80
 
 
+def test_a_judge_may_go_where_the_service_may_unless_it_says_otherwise() -> None:
+    config = parse_config(
+        MINIMAL
+        + "service: {egress_hosts: [api.openai.com]}\n"
+        + "judging: {judges: [{model: 'openai:a'}, {model: 'google:b', egress_hosts: []}]}\n",
+        "llamaduo.yaml",
+    )
+    assert [judge.egress_hosts for judge in config.judges] == [("api.openai.com",), ()]
+
+
 def test_one_file_needs_no_list() -> None:
     assert parse_config("coverage: {data: a.csv}", "f").coverage.data == ("a.csv",)
 

@@ -11,7 +11,8 @@ import pytest
 
 from llamaduo.config import Config, parse_config
 from llamaduo.estimate import Estimate, estimate, measured_speed, split_of
-from llamaduo.reporting.cost import Calls, Span
+from llamaduo.reporting.cost import Calls, Span, total
+from llamaduo.service.ledger import read_spend
 from llamaduo.storage.run_directory import RunDirectory
 from tests.cycle.small_loop import CONFIGURATION
 
@@ -80,6 +81,17 @@ def test_a_run_that_has_not_begun_has_everything_to_do(unbegun: Path) -> None:
     assert found.speed is None
 
 
+def test_a_run_then_asks_what_was_expected(unbegun: Path, finished_run: Path) -> None:
+    found, made = left_of(unbegun), read_spend(RunDirectory(finished_run).ledger)
+    asked = {row.stage: row.answered - row.unused for row in made}
+    expected = total(one.calls for one in found.calls if one.stage.startswith("judge")).expected
+    assert asked == {"judge": expected, "synthesize": only(found, "synthesize").calls.expected}
+    for row in made:  # the rehearsal service counts in its own way, and no schema
+        size = only(found, "judge: base" if row.stage == "judge" else row.stage).size
+        assert row.input_tokens / row.answered == pytest.approx(size.input.expected, rel=0.25)
+        assert row.output_tokens / row.answered < size.output.at_most
+
+
 def test_greedy_answers_are_made_and_judged_once(unbegun: Path) -> None:
     drawn, greedy = left_of(unbegun), left_of(unbegun, "inference.temperature=0")
     assert calls(greedy)["judge: base"] * 2 == calls(drawn)["judge: base"]
@@ -125,9 +137,9 @@ def test_what_is_answered_of_a_stage_that_was_cut_off_is_not_counted_again(run: 
     undo(run, "base/judge", "cycles/000/judge", "cycles/001/judge", "final/000/judge")
     undo(run, "final/001/judge")
     found = left_of(run)
-    total = sum(span.at_most for span in calls(found).values())
+    rest = sum(span.at_most for span in calls(found).values())
     whole = left_of(run, "service.model=openai-chat:another")
-    assert total < sum(span.at_most for span in calls(whole).values())
+    assert rest < sum(span.at_most for span in calls(whole).values())
 
 
 def test_finished_stages_say_how_fast_the_machine_is(run: Path) -> None:

@@ -45,7 +45,8 @@ from llamaduo.evaluation.settings import JudgingSettings
 from llamaduo.records import Message, Pair, Provenance, Question, Reply, Response, pair_id
 from llamaduo.rehearsal.process import running_rehearsal
 from llamaduo.service.client import connect
-from llamaduo.service.ledger import Ledger, readable
+from llamaduo.service.ledger import Ledger
+from llamaduo.service.ledger_schema import readable
 from llamaduo.service.retry import Backoff
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.storage.journal import read_rows
@@ -92,6 +93,9 @@ class Acknowledging:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.name: str = service.name
         self.concurrency: int = service.concurrency
+
+    def leave(self) -> None:
+        self._service.leave()
 
     async def ask(self, question: Question) -> Reply:
         reply: Reply = await self._service.ask(question)

@@ -60,7 +60,7 @@ def _question(number: int, sample: int) -> Question:
         messages=ticket,
         response="billing, normal",
         reference_source="human",
-        provenance=Provenance(origin="import", source="benchmark"),
+        provenance=Provenance(origin="coverage", source="benchmark"),
     )
     return Question(
         stage="judge",

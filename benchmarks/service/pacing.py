@@ -189,6 +189,7 @@ class Outcome:
     attempts: int
     given_up: int
     used_by_minute: tuple[float, ...]
+    answered_by_minute: tuple[int, ...]
 
 
 async def drive(provider: Provider, call: Call, seed: int) -> None:
@@ -243,6 +244,7 @@ def account(case: Case, client: str, provider: Provider) -> Outcome:
         attempts=int(sum(attempts)),
         given_up=provider.given_up,
         used_by_minute=tuple(round(share, 3) for share in used),
+        answered_by_minute=tuple(int(spell[2] - spell[1]) for spell in minutes),
     )
 
 
@@ -258,13 +260,16 @@ def limit_at(case: Case, minute: int) -> int:
     return limit
 
 
-def ours(case: Case, *, known: bool) -> Callable[[Provider, random.Random], Call]:
+def ours(
+    case: Case, *, known: bool, eager: bool = False
+) -> Callable[[Provider, random.Random], Call]:
     def make(provider: Provider, draw: random.Random) -> Call:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, virtual_time.VirtualTimeLoop)
         pacer = Pacer(
             case.limits if known else None,  # type: ignore[arg-type]
             by_the_minute=case.by_the_minute,
+            eager=eager,
             draw=random.Random(10),
             wall=lambda: datetime.fromtimestamp(loop.wall(), UTC),
         )
@@ -316,6 +321,44 @@ CHANGED = (
 )  # fmt: skip
 
 
+# --- refusals by chance -------------------------------------------------------------------
+
+SHARES = (0.0, 0.001, 0.01, 0.05, 0.3)
+NEVER = 1_000_000_000
+
+
+class ByChance:
+    """No limit at all, or that of ``limiter``: so many are refused, however slowly they come."""
+
+    def __init__(self, limiter: Limiter, share: float) -> None:
+        self._limiter, self._share, self._draw = limiter, share, random.Random(4)
+        self.delivered, self.change = limiter.delivered, limiter.change
+
+    def admit(self, asked: Asked) -> Admission:
+        if self._draw.random() < self._share:
+            return Admission(False, {}, 429)
+        return self._limiter.admit(asked)
+
+
+def chance_cases() -> list[tuple[Case, str, Callable[[Provider, random.Random], Call]]]:
+    """Each with the name of the client and the client. Without a limit, what is possible is
+    whatever 64 workers manage."""
+    found = []
+    for share in SHARES:
+
+        def make(limits: Mapping[str, int], now: Callable[[], float], s: float = share) -> Limiter:
+            return ByChance(OpenAILimiter(limits, now), s)
+
+        endless = Case(f"{share:.1%} by chance, no limit", "requests", {"requests": NEVER}, make)
+        known = Case(f"{share:.1%} by chance", "requests", OPENAI, make)
+        found += [
+            (endless, "paced, a server of one's own", ours(endless, known=False, eager=True)),
+            (endless, "paced, learning", ours(endless, known=False)),
+            (known, "paced, limits configured", ours(known, known=True)),
+        ]
+    return found
+
+
 def outcomes() -> list[tuple[str, Outcome]]:
     found = []
     for case in CASES:
@@ -335,6 +378,9 @@ def outcomes() -> list[tuple[str, Outcome]]:
         show(found[-1][1])
     for case in CHANGED:
         found.append(("changed", measure(case, "paced, announced", ours(case, known=False))))
+        show(found[-1][1])
+    for case, name, make in chance_cases():
+        found.append(("chance", measure(case, name, make, mute=True)))
         show(found[-1][1])
     return found
 
@@ -369,6 +415,19 @@ def changed_row(o: Outcome) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def chance_row(o: Outcome) -> str:
+    minutes = o.answered_by_minute
+    calls = (
+        minutes[0],
+        sum(minutes[1:5]) / 4,
+        sum(minutes[5:]) / len(minutes[5:]),
+        min(minutes[1:]),
+    )
+    cells = (o.provider, o.client, *(f"{n:,.0f}" for n in calls), f"{o.refused:.2%}",
+             f"{o.given_up:,}")  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
 def table(head: str, rows: list[str]) -> str:
     return "\n".join([head, "| --- |" + " --- |" * (head.count("|") - 2), *rows]) + "\n"
 
@@ -379,7 +438,10 @@ def main() -> None:
     about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine}
     rows = [{"kind": kind} | asdict(outcome) for kind, outcome in found]
     (HERE / "pacing.json").write_text(json.dumps(about | {"outcomes": rows}, indent=1) + "\n")
-    of = {kind: [o for k, o in found if k == kind] for kind in ("known", "learned", "changed")}
+    of = {
+        kind: [o for k, o in found if k == kind]
+        for kind in ("known", "learned", "changed", "chance")
+    }
     text = (
         f"# Pacing\n\n{about['date']}, {machine}; time is virtual, so the machine does not matter."
         f" {MINUTES} minutes of unbroken demand each; calls of about 900 tokens in and 220 out,"
@@ -395,6 +457,11 @@ def main() -> None:
         " ten. The worst minute / the mean, from a minute after each change.\n\n"
         + table("| provider | binding limit | before | lowered | raised | 429 | given up |",
                 [changed_row(o) for o in of["changed"]])
+        + "\n## Refusals that have nothing to do with the pace\n\nCalls answered in a minute;"
+        " nothing names a limit and the 429 is empty. Where limits are configured they are 500"
+        " requests a minute. The worst minute leaves out the first.\n\n"
+        + table("| refusals | client | minute 1 | minutes 2 to 5 | later | worst minute | 429"
+                " | given up |", [chance_row(o) for o in of["chance"]])
     )  # fmt: skip
     (HERE / "pacing.md").write_text(text)
     print(text)

@@ -84,8 +84,13 @@ class Config(BaseModel):
 
     @property
     def judges(self) -> tuple[ServiceSettings, ...]:
-        """The judges; the service LLM itself where none is configured."""
-        return self.judging.judges or (self.service,)
+        """The judges; the service LLM itself where none is configured. One that has no
+        ``egress_hosts`` of its own may go where the service LLM may, and nowhere else."""
+        allowed = {"egress_hosts": self.service.egress_hosts}
+        return tuple(
+            judge if judge.egress_hosts is not None else judge.model_copy(update=allowed)
+            for judge in self.judging.judges
+        ) or (self.service,)
 
 
 # --- reading ------------------------------------------------------------------------------
@@ -264,6 +269,9 @@ FREE_TO_CHANGE = (
     "service.base_url",
     "service.api_key_env",
     "service.api_key_file",
+    "service.project",
+    "service.location",
+    "service.structured",
     "service.mode",
     "service.batch",
     "service.rates",

@@ -8,19 +8,17 @@ and :mod:`llamaduo.reporting.local_work`; the speed of this machine comes from
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import TypeVar
 
 from llamaduo.config import Config, read_resolved
 from llamaduo.coverage.importing import import_pairs
 from llamaduo.coverage.splitting import split
 from llamaduo.errors import RunError
 from llamaduo.records import Pair, Question, Split
+from llamaduo.remaining import Plan, TokenCounter, approximate, lengths_of, spread
 from llamaduo.reporting import local_work
 from llamaduo.reporting.cost import (
     NOTHING,
@@ -32,7 +30,7 @@ from llamaduo.reporting.cost import (
     priced,
     sampled_size,
 )
-from llamaduo.reporting.local_work import CyclePlan, Lengths, LocalStage, Speed
+from llamaduo.reporting.local_work import Lengths, LocalStage, Speed
 from llamaduo.reporting.standing import Standing
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.service.tokens import approximate_tokens
@@ -48,20 +46,12 @@ from llamaduo.tasks.templates import (
     synthesis_messages,
 )
 
-SAMPLE = 300
-"""How many prompts are measured, spread evenly over all of them."""
 BYTES_PER_TOKEN = 8
 """How many bytes of a request a token of the local LLM takes at most, on average."""
 JUDGEMENT_TOKENS = 120
 """Two scores with a sentence of reasons each."""
 PAIR_FRAME_TOKENS = 16
 """What JSON puts around a synthesized pair."""
-USUAL_CYCLES = 2
-"""Expected: the target is met by the first fine-tune that had synthetic pairs."""
-
-TokenCounter = Callable[[Pair], tuple[int, int]]
-"""Gives the tokens of a pair's prompt and of its response."""
-Anything = TypeVar("Anything")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +85,8 @@ def estimate(
         DataError: the train split is empty.
         RunError: a file of the run is missing or damaged.
     """
-    plan = _Plan(config, Standing(directory), divided)
-    lengths = _lengths(config, plan.split, count or _approximate)
+    plan = Plan(config, Standing(directory), divided)
+    lengths = lengths_of(config, plan.split, count or approximate)
     return Estimate(
         calls=(*_judge_calls(plan, lengths), _synthesis_calls(plan)),
         local=_local_stages(plan, lengths, speed),
@@ -132,53 +122,10 @@ def measured_speed(config: Config, directory: RunDirectory) -> Speed | None:
     return None
 
 
-# --- the plan ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The run as it is configured, and how far it is."""
-
-    config: Config
-    standing: Standing
-    split: Split
-
-    @property
-    def cycles(self) -> range:
-        return range(self.config.limits.cycles)
-
-    @cached_property
-    def expected_cycles(self) -> int:
-        judged = sum(f"cycles/{cycle:03d}/judge" in self.standing.done for cycle in self.cycles)
-        if self.standing.ended:
-            return judged
-        return min(len(self.cycles), max(USUAL_CYCLES, judged + 1))
-
-    @cached_property
-    def answers_per_prompt(self) -> int:
-        """Greedy answers to one prompt are all the same: one is made, and judged."""
-        settings = self.config.inference
-        return settings.responses_per_prompt if settings.temperature > 0 else 1
-
-    def sets(self, kind: str) -> list[tuple[str, Span]]:
-        """The stages of ``kind`` (infer, judge) that are left, each with its prompts."""
-        done, test = self.standing.done, len(self.split.test.pairs)
-        left = [] if f"base/{kind}" in done else [(f"{kind}: base", Span(test, test))]
-        cycles = [c for c in self.cycles if f"cycles/{c:03d}/{kind}" not in done]
-        expected = sum(c < self.expected_cycles for c in cycles)
-        if cycles:
-            left.append((f"{kind}: cycles", Span(expected * test, len(cycles) * test)))
-        final = len(self.split.final.pairs)
-        has_final = any(s.startswith("final/") and s.endswith(f"/{kind}") for s in done)
-        if final and not (has_final and not cycles):  # another cycle may turn out the best
-            left.append((f"{kind}: final", Span(0 if has_final else final, final)))
-        return left
-
-
 # --- calls ----------------------------------------------------------------------------------
 
 
-def _judge_calls(plan: _Plan, lengths: Lengths) -> Iterator[Calls]:
+def _judge_calls(plan: Plan, lengths: Lengths) -> Iterator[Calls]:
     config, (behind, judgements) = plan.config, plan.standing.judged
     most = plan.answers_per_prompt * config.judging.judgements_per_response
     asked = sum(map(len, behind.values())) / judgements if judgements else None
@@ -199,7 +146,7 @@ def _configured(config: Config) -> int:
     return config.inference.responses_per_prompt * config.judging.judgements_per_response
 
 
-def _judge_size(plan: _Plan, settings: ServiceSettings, lengths: Lengths) -> CallSize:
+def _judge_size(plan: Plan, settings: ServiceSettings, lengths: Lengths) -> CallSize:
     asked = [
         Question(
             stage="judge",
@@ -208,7 +155,7 @@ def _judge_size(plan: _Plan, settings: ServiceSettings, lengths: Lengths) -> Cal
             schema=JUDGEMENT_SCHEMA,
             max_tokens=settings.max_output_tokens,
         )
-        for pair in _spread(plan.split.test.pairs)
+        for pair in spread(plan.split.test.pairs)
     ]
     longer_by = lengths.longest_answer * BYTES_PER_TOKEN
     return plan.standing.typical(
@@ -216,7 +163,7 @@ def _judge_size(plan: _Plan, settings: ServiceSettings, lengths: Lengths) -> Cal
     )
 
 
-def _synthesis_calls(plan: _Plan) -> Calls:
+def _synthesis_calls(plan: Plan) -> Calls:
     settings, service = plan.config.synthesis, plan.config.service
     left, finished = NOTHING, 0
     for cycle in plan.cycles[:-1]:
@@ -230,7 +177,7 @@ def _synthesis_calls(plan: _Plan) -> Calls:
     return priced("synthesize", service, calls, _synthesis_size(plan))
 
 
-def _synthesis_size(plan: _Plan) -> CallSize:
+def _synthesis_size(plan: Plan) -> CallSize:
     config = plan.config
     asked = [
         Question(
@@ -240,9 +187,9 @@ def _synthesis_size(plan: _Plan) -> CallSize:
             schema=PAIRS_SCHEMA,
             max_tokens=config.service.max_output_tokens,
         )
-        for one in _spread(seeds.draw(plan.split.train.pairs, config.synthesis, 0))
+        for one in spread(seeds.draw(plan.split.train.pairs, config.synthesis, 0))
     ]
-    pair = fmean(map(_tokens, _spread(plan.split.train.pairs))) + PAIR_FRAME_TOKENS
+    pair = fmean(map(_tokens, spread(plan.split.train.pairs))) + PAIR_FRAME_TOKENS
     size = sampled_size(asked, 0, config.synthesis.pairs_per_request * pair)
     return plan.standing.typical("synthesize", config.service.model, size)
 
@@ -251,41 +198,16 @@ def _synthesis_size(plan: _Plan) -> CallSize:
 
 
 def _local_stages(
-    plan: _Plan, lengths: Lengths, speed: Speed | None
+    plan: Plan, lengths: Lengths, speed: Speed | None
 ) -> tuple[LocalStage, LocalStage]:
     answers = NOTHING
     for _, prompts in plan.sets("infer"):
         answers += prompts * plan.answers_per_prompt
     epochs = plan.config.finetuning.epochs
     return (
-        local_work.finetuning(tuple(_fine_tunes(plan)), lengths, epochs, speed),
+        local_work.finetuning(tuple(plan.fine_tunes()), lengths, epochs, speed),
         local_work.inference(answers, lengths, speed),
     )
-
-
-def _fine_tunes(plan: _Plan) -> Iterator[CyclePlan]:
-    """The fine-tunes that are left. A batch that is not curated yet is taken to be kept whole."""
-    pairs = len(plan.split.train.pairs)
-    for cycle in plan.cycles:
-        if f"cycles/{cycle:03d}/finetune" not in plan.standing.done:
-            yield CyclePlan(Span(pairs, pairs), cycle < plan.expected_cycles)
-        kept = plan.standing.kept(cycle)
-        pairs += seeds.wanted(plan.config.synthesis, cycle) if kept is None else kept
-
-
-def _lengths(config: Config, split: Split, count: TokenCounter) -> Lengths:
-    counts = [count(pair) for pair in _spread(split.train.pairs)]
-    longest = max((response for _, response in counts), default=0)
-    return Lengths(
-        pair=fmean(sum(count) for count in counts) if counts else 0.0,
-        answer=fmean(response for _, response in counts) if counts else 0.0,
-        longest_answer=config.inference.max_new_tokens or math.ceil(1.5 * longest),
-    )
-
-
-def _approximate(pair: Pair) -> tuple[int, int]:
-    prompt = sum(approximate_tokens(message.content) for message in pair.messages)
-    return prompt, approximate_tokens(pair.response)
 
 
 def _same_model(config: Config, directory: RunDirectory) -> bool:
@@ -298,10 +220,3 @@ def _same_model(config: Config, directory: RunDirectory) -> bool:
 
 def _tokens(pair: Pair) -> int:
     return approximate_tokens(pair.instruction) + approximate_tokens(pair.response)
-
-
-def _spread(things: Sequence[Anything]) -> Sequence[Anything]:
-    """At most :data:`SAMPLE` of them, at even distances."""
-    if len(things) <= SAMPLE:
-        return things
-    return [things[i * len(things) // SAMPLE] for i in range(SAMPLE)]

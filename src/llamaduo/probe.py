@@ -7,7 +7,7 @@ which warms up, does not count. Nothing of the probe is kept.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from llamaduo.config import Config
 from llamaduo.errors import ModelError
 from llamaduo.records import Checkpoint, Event, Notify, Pair, Split, TrainSplit, silent
+from llamaduo.remaining import TokenCounter
 from llamaduo.reporting.local_work import Speed
 
 STEPS = 3
@@ -26,8 +27,6 @@ NEW_TOKENS = 32
 PROMPTS = 4
 LOOKED_AT = 500
 """Pairs of which the lengths are counted."""
-
-TokenCounter = Callable[[Pair], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)

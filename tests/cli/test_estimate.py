@@ -66,7 +66,7 @@ def test_a_probe_gives_hours_and_json_is_for_a_program(capsys: pytest.CaptureFix
     )
     assert (found["budget_usd"], found["spent_usd"], found["unpriced"]) == (3, 0, [])
     assert any("half the price, replies within a day" in note for note in found["notes"])
-    assert any("before it has spent $3.00" in note for note in found["notes"])
+    assert any("before it has spent more than $3.00" in note for note in found["notes"])
 
 
 def test_a_model_that_is_not_here_leaves_the_hours_out_and_says_why(
@@ -127,6 +127,27 @@ def test_more_than_that_or_an_unknown_price_is_asked_about(
     assert "nothing says that it may" in shown
     assert "limits.confirm_above_usd" in shown
     assert "canary" not in shown
+
+
+def test_without_a_price_no_sum_is_made_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    write("service: {model: 'openai-chat:our-own', base_url: 'https://llm.example.com/v1'}\n")
+    assert from_a_pipe(monkeypatch, "judge") == 2
+    shown = capsys.readouterr().err
+    assert "together what openai-chat:our-own charges (set service.price)." in shown
+    assert "$0" not in shown
+
+
+def test_an_option_that_the_provider_does_not_take_is_told_before_anything_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    write("service: {options: {tpo_p: 1}}\n")
+    assert from_a_pipe(monkeypatch, "run", "--yes") == 2
+    assert "tpo_p is not one of its settings (did you mean top_p?)" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 def test_the_sum_to_confirm_can_be_set(

@@ -36,7 +36,11 @@ judging:
   judgements_per_response: 1
   judges:
     - model: openai-chat:gpt-4o
-    - {{model: "anthropic:claude-sonnet-4-5", api_key_env: ANTHROPIC_API_KEY}}
+    - model: anthropic:claude-sonnet-4-5
+      api_key_env: ANTHROPIC_API_KEY
+      options: {{anthropic_thinking: {{type: disabled}}}} # what follows is not for a stand-in
+      rates: {{requests: 1}}
+      mode: batch
 finetuning: {{epochs: 1}}
 inference: {{responses_per_prompt: 1, max_new_tokens: 8}}
 synthesis: {{pairs: 6}}

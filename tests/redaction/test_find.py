@@ -17,6 +17,10 @@ SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 
 FOUND = [
     ("email", "Write to {} soon.", "bob.o'neil+shop@acme.co.uk"),
+    ("email", "{}_", "ada@lovelace.org"),
+    ("email", "write to...{}", "ada@lovelace.xn--p1ai"),
+    ("email", "{}", "ada [at] lovelace [dot] org"),
+    ("email", "?to={}&x=1", "ada%40lovelace.org"),
     ("email", "<{}>", "müller@bücher.de"),
     ("phone", "Dial {}.", "+49 30 901820"),
     ("phone", "{}", "+49 (0)30 901820-12"),
@@ -30,15 +34,34 @@ FOUND = [
     ("phone", "{}", "030/1234567"),
     ("phone", "{}", "01 23 45 67 89"),
     ("phone", "{}", "020 7123 4518"),
+    ("phone", "Dial {}", "0049 30 901820"),
+    ("phone", "{}", "011 44 20 7123 4518"),
+    ("phone", "{}", "+49 170 / 123 45 67"),
+    ("phone", "{}", "0470/12.34.56"),
+    ("phone", "{}", "06-12345678"),
+    ("phone", "{}", "8 (916) 123-45-67"),
+    ("phone", '{{"phone_number": "{}"}}', "4158675309"),
+    ("phone", "my number is {}", "07911123456"),
+    ("phone", "{}", "\uff0b\uff14\uff19 \uff13\uff10 \uff19\uff10\uff11\uff18\uff12\uff10"),
+    ("phone", "\u202a{}\u202c", "+49\u202f30\u2011901820"),
     ("phone", "phone: {}", "9018200"),
     ("phone", "Please call me back on {}, thanks", "901 82 00"),
     ("card", "It is {}.", "4111 1111 1111 1111"),
+    ("card", "{} 12/27 123", "4111 1111 1111 1111"),
+    ("card", "12/27 {}", "4111.1111.1111.1111"),
+    ("card", "{}", "4111\u00a01111\u00a01111\u00a01111"),
     ("card", "{}", "378282246310005"),
     ("card", "{} expires soon", "5500-0000-0000-0004"),
     ("iban", "pay to {} please", "DE89 3704 0044 0532 0130 00"),
     ("iban", "{}", "GB82WEST12345698765432"),
+    ("iban", "{}", "de89 3704 0044 0532 0130 00"),
+    ("iban", "{}", "DE89-3704-0044-0532-0130-00"),
+    ("iban", "IBAN{}", "DE89370400440532013000"),
+    ("iban", "{}", "DE89 3704 0044 0532\n0130 00"),
+    ("iban", "{}", "DE 89  3704  0044  0532  0130  00"),
     ("iban", "{} BIC COBADEFF", "DE89370400440532013000"),
     ("ip", "login from {}.", "81.2.69.142"),
+    ("ip", "{}-255", "81.2.69.142"),
     ("ip", "[{}]", "2001:4860:4860::8888"),
     ("secret", "key = '{}'", "sk-proj-Ab3dEf6hIj9lMn2pQr5tUv8x"),
     ("secret", "{}", "sk-ant-api03-Zx8Yw7Vu6Ts5Rq4Po3Nm2Lk1"),
@@ -47,6 +70,9 @@ FOUND = [
     ("secret", "{}", "hf_AbCdEfGhIjKlMnOpQrStUvWx12345678"),
     ("secret", "jwt {}", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"),
     ("secret", "Authorization: Bearer {}", "a1B2c3D4e5F6g7H8i9J0k1L2"),
+    ("secret", "AccountKey={}", "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq=="),
+    ("secret", "{}", "1234567890:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw8"),
+    ("secret", "https://hooks.slack.com/services/{}", "T00000001/B00000002/XyZxAbCdEfGh12345678"),
     ("secret", "api_key={}", "9f8e7d6c5b4a39281706f5e4d3c2b1a0"),
     ("secret", "postgres://app:{}@db.acme.com/x", "h8Kd02kq"),
     (
@@ -78,6 +104,11 @@ NOTHING = [
     "phone order #12",
     "SELECT phone FROM customers",
     "100-200-3000",
+    "order 0049301234567 and 00471122983",
+    "no15 people came to the 1st of 3 meetings in room 12",
+    "1234 5678 9012 3456 7890 1234",
+    r"C:\new\test\reports\00-12-34.txt and \\d{4}-\\n",
+    "100%20 of it; a%40b; R&#64;D",
     "+10000000000000 points",
     # dates, times, prices, quantities
     "2026-11-22 14:30",
@@ -119,6 +150,31 @@ NOTHING = [
     "-----BEGIN PUBLIC KEY-----",
     "",
 ]
+
+
+@pytest.mark.parametrize(("kind", "frame", "value"), FOUND)
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("times", [1, 2])
+def test_found_within_escaped_json(
+    kind: str, frame: str, value: str, ascii_only: bool, times: int
+) -> None:
+    """A line break before a number is a letter there: ``\\n+49 …``."""
+
+    def escaped(text: str) -> str:
+        for _ in range(times):
+            text = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        return text
+
+    before = escaped("Hi,\n")
+    text = before + escaped(f"{frame.format(value)}\n\tBye")
+    start = text.index(escaped(value), len(before))
+    assert find(text) == (Finding(start, start + len(escaped(value)), kind),)  # type: ignore[arg-type]
+
+
+def test_each_of_several_accounts_is_found() -> None:
+    one, two = "DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432"
+    text = f"{one} {two}\n{one}"
+    assert [text[f.start : f.end] for f in find(text)] == [one, two, one]
 
 
 @pytest.mark.parametrize("text", NOTHING)
@@ -167,7 +223,8 @@ def test_findings_are_in_order_and_apart(text: str) -> None:
     st.sampled_from([" and then\n", ", or\n", ";\n\n"]),
 )
 def test_none_hides_another(values: list[tuple[str, str]], between: str) -> None:
-    shape = [value for value in values if value[1] not in ("9018200", "901 82 00")]
+    announced = ("9018200", "901 82 00", "4158675309", "07911123456")
+    shape = [value for value in values if value[1] not in announced]
     text = between.join(value for _, value in shape)
     assert [finding.kind for finding in find(text)] == [kind for kind, _ in shape]
 
@@ -193,6 +250,19 @@ def test_an_iban_with_one_digit_changed_is_none(number: int, change: int) -> Non
     [
         *("a", "1", "1 ", "1-", "+1 2", "(1", "a@", "a.", "AB12 ", "eyJa.", "0 1 ", "415-867-"),
         *("1.1.", "1:", "::", "sk-", "Bearer ", 'token="', "http://a:", "a://b:c", "call me ", "-"),
+        *(
+            "\\",
+            "\\n",
+            "\\u0041",
+            "%40",
+            "\u200b",
+            "a [at] ",
+            "a@b [dot] ",
+            "00 1",
+            "12 ab",
+            "de12 ",
+        ),
+        *("4111 ", "IBANDE12", "basic ", "12345678:AA", "phone_: ", "é", "\uff11"),
         "-----BEGIN PRIVATE KEY-----",
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -58,6 +59,11 @@ def test_what_is_nobodys_stays(text: str) -> None:
         ("378282246310005", r"370000\d{9}"),
         ("DE89 3704 0044 0532 0130 00", r"DE\d\d 0000 \d{4} \d{4} \d{4} \d\d"),
         ("GB82WEST12345698765432", r"GB\d\dXXXX\d{14}"),
+        ("de89 3704 0044 0532 0130 00", r"de\d\d 0000 \d{4} \d{4} \d{4} \d\d"),
+        ("DE89-3704-0044-0532-0130-00", r"DE\d\d-0000-\d{4}-\d{4}-\d{4}-\d\d"),
+        ("0049 30 90182017", r"0049 \d\d \d{8}"),
+        ("+49\u202f30\u202f90182017", r"\+49\u202f\d\d\u202f\d{8}"),
+        ("ada (at) lovelace (dot) org", r"[a-z_]+\d+@example\.(com|net|org)"),
         ("BE68 5390 0754 7034", r"BE\d\d 9999 \d{4} \d{4}"),
         ("81.2.69.142", r"(192\.0\.2|198\.51\.100|203\.0\.113)\.\d+"),
         ("2001:4860:4860::8888", r"2001:db8:[0-9a-f:]+"),
@@ -86,6 +92,8 @@ def test_spellings_of_one_value_get_spellings_of_one_stand_in() -> None:
     small, large = redacting.redact("bob@acme.com"), redacting.redact("BOB@ACME.COM")
     assert small.upper() == large
     assert redacting.restore(f"{small} {large}") == "bob@acme.com BOB@ACME.COM"
+    hard = redacting.redact(spaced.replace(" ", "\u00a0"))
+    assert hard == redacting.redact(spaced).replace(" ", "\u00a0")
     dashes, dots = redacting.redact("415-867-5309"), redacting.redact("415.867.5309")
     assert dashes.replace("-", ".") == dots
 
@@ -194,6 +202,17 @@ def test_nothing_is_left_and_everything_comes_back(text: str) -> None:
         assert redacting.found_in(redacted) == {}
         assert redacting.redact(redacted) == redacted
         assert redacting.restore(redacted) == text
+
+
+@settings(max_examples=100, deadline=None)
+@given(_TEXTS, st.booleans())
+def test_json_with_values_in_it_stays_json(text: str, ascii_only: bool) -> None:
+    redacting = redactor()
+    line = json.dumps({"text": text}, ensure_ascii=ascii_only)
+    redacted = redacting.redact(line)
+    assert find(redacted) == ()
+    assert set(json.loads(redacted)) == {"text"}
+    assert redacting.restore(redacted) == line
 
 
 @settings(max_examples=100, deadline=None)

@@ -91,7 +91,10 @@ def test_anthropic_charges_output_as_it_is_written_and_no_cached_input() -> None
 
 def test_anthropic_names_times() -> None:
     limiter = AnthropicLimiter({"requests": 60, "input_tokens": 30_000}, Hand(1_760_000_000.0))
+    limiter.change({"output_tokens": 8_000})
     headers = limiter.admit(Asked(15_000, 1)).headers
+    assert headers["anthropic-ratelimit-tokens-limit"] == "38000"
+    assert headers["anthropic-ratelimit-tokens-remaining"] == "23000"
     assert headers["anthropic-ratelimit-input-tokens-limit"] == "30000"
     assert headers["anthropic-ratelimit-input-tokens-remaining"] == "15000"
     assert headers["anthropic-ratelimit-input-tokens-reset"] == "2025-10-09T08:53:50Z"
@@ -107,7 +110,7 @@ def test_gemini_counts_a_minute_and_says_so_in_the_body_alone(window: str, later
     assert set(refused.headers) == {"content-type"}
     quota, retry = json.loads(refused.body)["error"]["details"]
     assert retry["retryDelay"] == f"{later:.0f}s"
-    assert quota["violations"][0]["quotaId"] == "GenerateRequestsPerMinutePerProjectPerModel"
+    assert "RequestsPerMinutePerProject" in quota["violations"][0]["quotaId"]
     assert quota["violations"][0]["quotaValue"] == "3"
     clock.now += later - 0.5
     assert not limiter.admit(SMALL).allowed

@@ -50,5 +50,10 @@ def test_what_may_have_left_is_said() -> None:
     assert "3 of the requests may not have left" in table.note
 
 
+def test_what_went_to_this_machine_itself_is_told_apart() -> None:
+    rows = [EgressRow(host, 1, 0, 10, 1) for host in ("127.0.0.1:8000", "[::1]:80", "api.b.com")]
+    assert "127.0.0.1:8000, [::1]:80: this machine itself" in egress(rows).note
+
+
 def test_nothing_left() -> None:
     assert egress(()).note == "Nothing was sent."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
@@ -21,7 +22,7 @@ from llamaduo.service.ledger import Ledger
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.retry import Backoff
 from llamaduo.service.settings import ServiceSettings
-from tests.service.dialects import answer, chat, claude
+from tests.service.dialects import answer, chat, claude, gemini, responses, says
 from tests.service.loopback import Answer, Hang, Service, Step, error, serving
 
 CANARY = "sk-canary-8f4e1d0c9b7a"
@@ -125,9 +126,12 @@ async def test_a_look_up_is_no_paid_call_but_is_on_the_record_of_what_left(
 async def test_openais_floating_name_is_warned_about_and_its_end_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    script = openai_lists("gpt-4o", "2099-01-14")
-    async with connected(monkeypatch, tmp_path, "openai:gpt-4o", script) as (_, service, warnings):
-        assert service.paths == ["/v1/models/gpt-4o"]
+    script = (openai_lists("gpt-4o", "2099-01-14"), answer(responses(says("four"))))
+    async with connected(monkeypatch, tmp_path, "openai:gpt-4o", *script) as (
+        client, service, warnings,
+    ):  # fmt: skip
+        await client.ask(QUESTION)
+        assert service.paths == ["/v1/models/gpt-4o", "/v1/responses"]
     assert any(
         "will be retired" in warning and "14 January 2099" in warning for warning in warnings
     )
@@ -183,12 +187,14 @@ async def test_a_list_that_never_comes_is_not_waited_for_long(
 async def test_geminis_version_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     body = {"name": "models/gemini-3.5-flash", "version": "3.5-flash-001", "displayName": "x"}
     model = "google:gemini-3.5-flash"
-    async with connected(monkeypatch, tmp_path, model, answer(body)) as (_, service, warnings):
-        assert service.paths == ["/v1beta/models/gemini-3.5-flash"]
+    script = (answer(body), answer(gemini("four")))
+    async with connected(monkeypatch, tmp_path, model, *script) as (client, service, warnings):
+        await client.ask(QUESTION)
+        assert service.paths[0] == "/v1beta/models/gemini-3.5-flash"
         assert service.headers[0]["x-goog-api-key"] == CANARY
     assert warnings == []
     resolved = "gemini-3.5-flash (version 3.5-flash-001)"
-    assert table(tmp_path, "models", "resolved, how") == [(resolved, "listed")]
+    assert table(tmp_path, "models", "resolved, how")[0] == (resolved, "listed")
 
 
 async def test_an_end_that_no_list_tells_is_said_from_our_own_table(
@@ -196,27 +202,56 @@ async def test_an_end_that_no_list_tells_is_said_from_our_own_table(
 ) -> None:
     body = {"name": "models/gemini-2.5-flash", "version": "001"}
     model = "google:gemini-2.5-flash"
-    async with connected(monkeypatch, tmp_path, model, answer(body)) as (_, _s, warnings):
-        pass
+    script = (answer(body), answer(gemini("four")))
+    async with connected(monkeypatch, tmp_path, model, *script) as (client, _s, warnings):
+        await client.ask(QUESTION)
     assert any("01 December 2026" in warning for warning in warnings)
 
 
 async def test_it_is_looked_up_once_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
-    async with serving(openai_lists("gpt-4o")) as service:
+    reply = answer(responses(says("four")))
+    async with serving(openai_lists("gpt-4o"), reply, reply) as service:
         there = replace(address.PROVIDERS["openai"], url=service.base_url)
         monkeypatch.setitem(address.PROVIDERS, "openai", there)
         with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-            for _ in range(2):
-                async with connect(ServiceSettings(model="openai:gpt-4o"), ledger):
-                    pass
-    assert len(service.paths) == 1
+            for sample in range(2):
+                async with connect(ServiceSettings(model="openai:gpt-4o"), ledger) as client:
+                    await client.ask(replace(QUESTION, sample=sample))
+    assert service.paths == ["/v1/models/gpt-4o", "/v1/responses", "/v1/responses"]
+
+
+async def test_what_was_answered_is_read_again_though_the_model_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = "openai-chat:gpt-4o-2024-08-06"
+    script = (openai_lists("gpt-4o-2024-08-06"), answer(chat("four")))
+    async with connected(monkeypatch, tmp_path, model, *script) as (client, _, _w):
+        await client.ask(QUESTION)
+    gone = error(404, "The model does not exist", "model_not_found")
+    async with connected(monkeypatch, tmp_path, model, gone) as (client, service, _w):
+        assert (await client.ask(QUESTION)).replayed
+        assert service.paths == []
+
+
+async def test_one_look_up_refuses_every_question(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = error(404, "The model does not exist", "model_not_found")
+    offer = answer({"object": "list", "data": []})
+    async with connected(monkeypatch, tmp_path, "openai-chat:gpt-2", gone, offer) as (
+        client, service, _w,
+    ):  # fmt: skip
+        asked = (client.ask(replace(QUESTION, sample=n)) for n in range(5))
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [ServiceRefused] * 5
+        assert service.paths == ["/v1/models/gpt-2", "/v1/models"]
 
 
 async def test_a_server_of_ones_own_is_not_asked(tmp_path: Path) -> None:
-    async with serving() as service:
+    async with serving(answer(chat("four"))) as service:
         settings = ServiceSettings(model="openai-chat:qwen", base_url=service.base_url)
         with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-            async with connect(settings, ledger):
-                pass
-    assert json.dumps(service.paths) == "[]"
+            async with connect(settings, ledger) as client:
+                await client.ask(QUESTION)
+    assert service.paths == ["/v1/chat/completions"]

@@ -425,6 +425,23 @@ async def test_a_run_that_must_end_lets_what_is_in_flight_end_first(
         assert len(service.bodies) == 37  # resumed: what was answered is not asked again
 
 
+async def test_a_run_that_must_end_does_not_wait_for_turns_or_to_ask_again(tmp_path: Path) -> None:
+    script = [error(503, "busy", retry_after="600"), error(402, "no money")]
+    rates = {"requests": 60}
+    async with connected(tmp_path, *script, concurrency=8, rates=rates) as (
+        client,
+        ledger,
+        service,
+    ):
+        lane = Lane([question(sample=n) for n in range(8)], client.concurrency, client.leave)
+        async with asyncio.timeout(30):
+            with pytest.raises(ServiceRefused, match="HTTP 402"):
+                await work_through([lane], client.ask)
+        assert len(service.bodies) == 2
+        (row,) = ledger.spend()
+        assert (row.failed, row.in_doubt) == (2, 0)
+
+
 async def test_after_the_deadline_the_service_is_unavailable(tmp_path: Path) -> None:
     down = [error(503, "down for maintenance")] * 500
     async with connected(tmp_path, *down, deadline_seconds=0.05) as (client, _, service):
@@ -665,7 +682,7 @@ async def test_an_answer_that_the_sdk_could_not_be_given_is_not_thrown_away(
 ) -> None:
     async with connected(tmp_path) as (client, ledger, _):
         await client.ask(question())
-        client._model = None  # type: ignore[attr-defined]  # stands for a bug before the reply
+        client._reading._model = None  # type: ignore[attr-defined]  # stands for a bug before the reply
         with pytest.raises(TypeError):
             await client.ask(question())
         assert ledger.spend()[0].answered == 1

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from llamaduo.errors import QuestionRefused, UsageError
-from llamaduo.records import Message, Question
+from llamaduo.records import Message, Pair, Provenance, Question
 from llamaduo.redaction.redactor import Redactor, open_redactor, read_redactor
 from llamaduo.redaction.settings import Mode, RedactionSettings
 from llamaduo.service.calls import open_calls
@@ -19,6 +19,8 @@ from llamaduo.service.egress import Door, EgressRow, is_allowed, read_egress
 from llamaduo.service.ledger import Ledger
 from llamaduo.service.replay import replaying
 from llamaduo.service.settings import ServiceSettings
+from llamaduo.tasks.settings import TaskSettings
+from llamaduo.tasks.templates import judge_messages, read_data
 from tests.service.loopback import Answer, says, serving
 
 PERSONAL = "Write to ada@lovelace.org or +49 30 90182017."
@@ -143,6 +145,41 @@ async def test_a_question_is_redacted_before_its_key_is_made(tmp_path: Path) -> 
     assert b"lovelace" not in raw
     assert b"90182017" not in raw
     assert reply.key == again.key
+
+
+@pytest.mark.parametrize("secret", ["+49 30 90182017", "ada.m\u00fcller@lovelace.org"])
+@pytest.mark.parametrize("frame", ["Hello\n{}", '{{"contact": "Hi\\n{}"}}'])
+async def test_what_is_escaped_in_a_judge_prompt_does_not_leave(
+    tmp_path: Path, secret: str, frame: str
+) -> None:
+    """A line break before a number is a letter in JSON; the prompt stays one that can be read."""
+    pair = Pair(
+        id="p1",
+        messages=(Message("user", "Who?"),),
+        response="Ada",
+        reference_source="human",
+        provenance=Provenance(origin="coverage", source="pairs.jsonl:1"),
+    )
+    answer = frame.format(secret)
+    asked = Question(
+        stage="judge", messages=judge_messages(TaskSettings(), pair, answer), about=("p1",)
+    )
+    redacting = redactor(tmp_path)
+    async with serving(says("done")) as service:
+        with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+            async with connect(settings(service.base_url), ledger, redactor=redacting) as llm:
+                await llm.ask(asked)
+            strict = redactor(tmp_path, "strict")
+            async with connect(settings(service.base_url), ledger, redactor=strict) as llm:
+                with pytest.raises(QuestionRefused):
+                    await llm.ask(asked)
+    (body,) = service.bodies
+    sent = [Message(one["role"], one["content"]) for one in body["messages"]]
+    data = read_data(sent)
+    assert data is not None
+    assert secret not in data["response"]
+    assert redacting.restore(data["response"]) == answer
+    assert data["reference"] == "Ada"
 
 
 async def test_a_replay_derives_the_same_key_from_the_table(tmp_path: Path) -> None:

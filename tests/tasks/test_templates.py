@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import get_args
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaduo.records import Message, Pair, Provenance
-from llamaduo.tasks.data_block import data_block
+from llamaduo.tasks.data_block import data_block, with_texts
 from llamaduo.tasks.guidance import JUDGING, SYNTHESIS
 from llamaduo.tasks.settings import TaskKind, TaskSettings
 from llamaduo.tasks.templates import (
@@ -51,6 +52,34 @@ def test_judged_text_never_makes_a_line_of_its_own(response: str) -> None:
     carrying = judge_messages(TASK, PAIR, response)[-1].content
     assert carrying.count("\n") == plain.count("\n")
     assert sum(line.startswith("-----") for line in carrying.splitlines()) == 2
+
+
+@given(instruction=texts, response=texts)
+def test_every_text_of_a_prompt_is_changed_as_it_was_before_it_was_escaped(
+    instruction: str, response: str
+) -> None:
+    pair = replace(PAIR, messages=(Message("user", instruction),))
+    content = judge_messages(TASK, pair, response)[-1].content
+    seen: list[str] = []
+
+    def marked(text: str) -> str:
+        seen.append(text)
+        return f"{text}!"
+
+    changed = with_texts(content, marked)
+    assert {instruction, response, PAIR.response} <= set(seen)
+    data = read_data([Message("user", changed)])
+    assert data is not None
+    assert data["instruction!"] == f"{instruction}!"
+    assert with_texts(content, str) == content
+
+
+def test_a_block_that_holds_more_than_is_read_of_it_is_changed_as_text() -> None:
+    """The first of two equal names is lost in reading."""
+    line = '{"a": "ada@lovelace.org", "a": "x"}'
+    digest = hashlib.sha256(line.encode()).hexdigest()[:32]
+    content = f"-----begin data {digest}-----\n{line}\n-----end data {digest}-----"
+    assert with_texts(content, str.upper) == content.upper()
 
 
 def test_a_forged_block_inside_the_judged_text_stays_text() -> None:

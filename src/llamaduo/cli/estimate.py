@@ -88,18 +88,22 @@ def assumptions(found: Estimate, config: Config) -> list[str]:
     from llamaduo.service.batch.offers import notices
     from llamaduo.service.setbacks import MOST_ATTEMPTS
 
-    notes = ["The run has its verdict: nothing is expected to be left."] if found.ended else []
-    if not found.ended:
-        notes.append(
+    if found.ended:
+        notes = ["The run has its verdict: nothing is expected to be left."]
+    else:
+        usual = (
             f"Expected: the target is met after {plural(found.cycles, 'cycle')}, replies are as"
             " long as they usually are, and as many answers are alike as in the sets judged so far"
             " (none before that); equal ones are judged once."
         )
-    notes.append(
-        f"At most: all {plural(found.most_cycles, 'cycle')}, every answer different, every reply"
-        " as long as max_output_tokens lets it be (lower that to lower the sum). A reply of no use"
-        f" is asked for again, up to {MOST_ATTEMPTS} attempts a question: those come on top."
-    )
+        notes = [usual]
+    if any(one.calls.at_most for one in found.calls):
+        notes.append(
+            f"At most: all {plural(found.most_cycles, 'cycle')}, every answer different, every"
+            " reply as long as max_output_tokens lets it be (lower that to lower the sum). A reply"
+            f" of no use is asked for again, up to {MOST_ATTEMPTS} attempts a question: those come"
+            " on top."
+        )
     if found.spent_usd:
         notes.append(f"Spent so far: {usd(found.spent_usd)}; it is in no figure above.")
     notes += notices((config.service, *config.judges))
@@ -108,14 +112,18 @@ def assumptions(found: Estimate, config: Config) -> list[str]:
 
 
 def _budget(config: Config) -> str:
+    from llamaduo.reporting.formatting import usd
+
     budget = config.limits.budget_usd
     if budget is None:
         return "No limits.budget_usd is set: nothing bounds the spending."
-    return f"limits.budget_usd stops the run before it has spent ${budget:,.2f}."
+    return f"limits.budget_usd stops the run before it has spent more than {usd(budget)}."
 
 
 def describe(found: Estimate, config: Config) -> str:
     """What a run may cost, in the few lines that stand before the question whether it may."""
+    from dataclasses import astuple
+
     from llamaduo.reporting.cost import together
 
     dollars, unpriced = together(found.calls)
@@ -123,10 +131,11 @@ def describe(found: Estimate, config: Config) -> str:
     for one in found.calls:
         if one.calls.at_most:
             price = _from_to(one.usd) if one.usd else "price unknown"
-            calls = f"{round(one.calls.expected):,} to {round(one.calls.at_most):,} calls"
-            lines.append(f"  {one.stage:<14} {one.model}  {calls}, {price}")
-    open_end = f", and what {', '.join(unpriced)} charges" if unpriced else ""
-    lines.append(f"  together {_from_to(dollars)}{open_end}.")
+            calls = _span(*(f"{round(calls):,}" for calls in astuple(one.calls)))
+            lines.append(f"  {one.stage:<14} {one.model}  {calls} calls, {price}")
+    sums = [_from_to(dollars)] if dollars.at_most else []
+    sums += [f"what {', '.join(unpriced)} charges (set service.price)"] if unpriced else []
+    lines.append(f"  together {', and '.join(sums)}.")
     lines += [f"  {note}" for note in assumptions(found, config)]
     return "\n".join(lines)
 
@@ -134,7 +143,11 @@ def describe(found: Estimate, config: Config) -> str:
 def _from_to(dollars: Span) -> str:
     from llamaduo.reporting.formatting import usd
 
-    return f"{usd(dollars.expected)} to {usd(dollars.at_most)}"
+    return _span(usd(dollars.expected), usd(dollars.at_most))
+
+
+def _span(expected: str, at_most: str) -> str:
+    return expected if expected == at_most else f"{expected} to {at_most}"
 
 
 # --- for a program --------------------------------------------------------------------------

@@ -49,6 +49,8 @@ def label(stage: str) -> str:
 
 EVERY_SECONDS = 15.0
 """How often a stage that takes long says in a pipe how far it is."""
+BATCH_SECONDS = 600.0
+"""The same of a batch, which may take a day."""
 
 
 class _Lines:
@@ -56,6 +58,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._begun = self._said = time.monotonic()
+        self._batches: dict[str, float] = {}
 
     def notify(self, event: Event) -> None:
         if event.stage == "ledger":
@@ -77,11 +80,11 @@ class _Lines:
             share = f"{event.done} of {event.total} {event.unit}"
             _say(f"{label(event.stage)}: {share}, about {left:.0f} s left")
 
-
     def _tell_of_batch(self, event: Event, now: float) -> None:
         """How far it is; when it will end, nobody knows."""
-        if event.done == event.total or now - self._said >= EVERY_SECONDS:
-            self._said = now
+        said = self._batches.get(event.stage)
+        if said is None or event.done == event.total or now - said >= BATCH_SECONDS:
+            self._batches[event.stage] = now
             _say(event.detail)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from llamaduo.config import Config
 from llamaduo.service.ledger import SpendRow
 from llamaduo.service.pricing import price_of, usd_of_calls
-from llamaduo.service.settings import ServiceSettings
+from llamaduo.service.settings import RateSettings, ServiceSettings
 
 BANNER = """\
 REHEARSAL: the service LLM is a program on this machine. Nothing is sent, nothing is paid.
@@ -48,6 +48,8 @@ def real_cost(rows: Iterable[SpendRow], real: Config) -> tuple[float, tuple[str,
 
 
 def _replaced(settings: ServiceSettings, base_url: str) -> ServiceSettings:
+    """What belongs to the provider is left out: the stand-in has none of its options, limits,
+    batches or prices, and gets no key."""
     return settings.model_copy(
         update={
             "model": _name(settings),
@@ -55,6 +57,9 @@ def _replaced(settings: ServiceSettings, base_url: str) -> ServiceSettings:
             "price": None,
             "api_key_env": _NO_KEY_VARIABLE,
             "api_key_file": None,
+            "options": {},
+            "rates": RateSettings(),
+            "mode": "calls",
         }
     )
 

@@ -74,7 +74,11 @@ async def judge(
     asked = _messages(responses, pairs, task)
     repeats = range(settings.judgements_per_response)
     lanes = [
-        Lane([_Turn(j, r, m, asked[r.id]) for r in responses for m in repeats], j.concurrency)
+        Lane(
+            [_Turn(j, r, m, asked[r.id]) for r in responses for m in repeats],
+            j.concurrency,
+            j.leave,
+        )
         for j in judges
     ]
     total = sum(len(lane.items) for lane in lanes)

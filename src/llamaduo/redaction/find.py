@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from llamaduo.redaction import identifiers, keys, phones
+from llamaduo.redaction.spelling import plainly
 
 Kind = Literal["secret", "iban", "card", "email", "ip", "phone"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -52,15 +53,19 @@ _FINDERS = {
 
 
 def find(text: str) -> tuple[Finding, ...]:
-    """Every finding in ``text``, in order, none overlapping another.
+    """Every finding in ``text``, in order, none overlapping another, however it is spelled (see
+    :mod:`llamaduo.redaction.spelling`).
 
     Time is linear in the length of the text.
     """
+    plain = plainly(text)
     kept: list[Finding] = []
     for kind in KINDS:
-        found = (Finding(start, end, kind) for start, end in _FINDERS[kind](text))
+        found = (Finding(start, end, kind) for start, end in _FINDERS[kind](plain.text))
         kept = list(_beside(kept, found))
-    return tuple(kept)
+    if plain.text is text:
+        return tuple(kept)
+    return tuple(Finding(*plain.origin(one.start, one.end), one.kind) for one in kept)
 
 
 def _beside(kept: list[Finding], found: Iterable[Finding]) -> Iterator[Finding]:

@@ -17,22 +17,28 @@ Span = tuple[int, int]
 # --- email --------------------------------------------------------------------------------
 
 _EMAIL = re.compile(
-    r"(?<![\w.%+-])[\w%+-](?:[\w.%+'-]{0,62}[\w%+-])?@((?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24})(?![\w-])"
+    r"(?<![\w%+-])(?<![\w%+-]\.)[\w%+-](?:[\w%+'-]|\.(?!\.)){0,63}+"
+    r"(?:@|\s?[\[({]\s?(?:at|@)\s?[\])}]\s?)"
+    r"((?:[\w-]{1,63}(?:\.|\s?[\[({]\s?(?:dot|\.)\s?[\])}]\s?)){1,8}"
+    r"(?:xn--[a-z0-9-]{2,59}|[^\W\d_]{2,24}))(?![^\W_]|-\w)",
+    re.I,
 )
 _RESERVED = ("example", "invalid", "test", "localhost", "example.com", "example.net", "example.org")
 """RFC 2606: nobody can receive mail there."""
 
 
+_AT = re.compile(r"[\[({]\s?at\s?[\])}]", re.I)
+_DOT = re.compile(r"\s?[\[({]\s?(?:dot|\.)\s?[\])}]\s?", re.I)
 _LOGIN = re.compile(r"://[^\s/:@]{0,64}+:[^\s/@]{0,128}+\Z")
 """Before an address that is none: the password and host of ``scheme://user:password@host``."""
 
 
 def emails(text: str) -> Iterator[Span]:
     """Email addresses, but for those in domains that are reserved for examples."""
-    if "@" not in text:
+    if "@" not in text and not _AT.search(text):
         return
     for match in _EMAIL.finditer(text):
-        domain = match[1].lower()
+        domain = _DOT.sub(".", match[1]).lower()
         reserved = any(domain == name or domain.endswith(f".{name}") for name in _RESERVED)
         if not reserved and not _LOGIN.search(text, max(0, match.start() - 200), match.start()):
             yield match.span()
@@ -41,15 +47,19 @@ def emails(text: str) -> Iterator[Span]:
 # --- payment cards ------------------------------------------------------------------------
 
 _CARD = re.compile(
-    r"(?<![\w.,/+-])(?<!\d )(?:[0-9]{13,19}|[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}"
-    r"|[0-9]{4}([ -])[0-9]{6}\2[0-9]{4,5})(?![\w/]|[ .,-]\d)"
+    r"(?<![\w.,/+-])(?<!\d{4} )(?:[0-9]{13,19}"
+    r"|[0-9]{4}([ ._-]{1,2}|\s)[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}"
+    r"|[0-9]{4}([ ._-]{1,2})[0-9]{6}\2[0-9]{4,5})(?!\w|[.,-]\d| \d{4} ?\d{3})"
 )
+"""Month and year, or the number on the back, may stand beside it; more groups of four may not."""
+_GROUPS = re.compile(r"[0-9]{4}[ ._\s-]{0,2}[0-9]{4}")
 _ISSUERS: Final = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
     r"|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}"  # Mastercard
     r"|3[47]\d{13}"  # American Express
     r"|3(?:0[0-5]|[68]\d)\d{11}"  # Diners Club
     r"|6(?:011|5\d\d|4[4-9]\d)\d{12}|62\d{14,17}"  # Discover, UnionPay
+    r"|(?:50(?:18|20|38)|5893|6304|6759|676[1-3])\d{9,15}"  # Maestro
     r"|35(?:2[89]|[3-8]\d)\d{12}"  # JCB
 )
 
@@ -60,8 +70,10 @@ TEST_CARDS: Final = ("400000", "370000", "300000", "620000")
 
 def cards(text: str) -> Iterator[Span]:
     """Card numbers: an issuer's prefix and length, and Luhn's check digit; no test numbers."""
+    if not _GROUPS.search(text):
+        return
     for match in _CARD.finditer(text):
-        digits = re.sub(r"[ -]", "", match[0])
+        digits = re.sub(r"[^0-9]", "", match[0])
         known = _ISSUERS.fullmatch(digits) and luhn(digits)
         if known and not digits.startswith(TEST_CARDS):
             yield match.span()
@@ -84,8 +96,13 @@ _COUNTRIES: Final = """
 """
 """Country and the characters of an account number there (SWIFT's IBAN registry)."""
 _LENGTHS: Final = {entry[:2]: int(entry[2:]) for entry in _COUNTRIES.split()}
-_IBAN = re.compile(r"(?<!\w)[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}+")
-
+_IBAN = re.compile(  # the check digits first: letters are everywhere
+    r"[0-9]{2}(?:(?<=(?<!\w)[A-Z]{2}..)|(?<=(?<!\w)[A-Z]{2}[ -]..)|(?<=\bIBAN[A-Z]{2}..))"
+    r"(?=((?:[ .\n-]{0,2}[A-Z0-9]){11,30}+))",
+    re.I | re.ASCII,
+)
+_FEWEST_DIGITS = 10
+"""Of any account number; two letters and digits before a sentence have fewer."""
 
 _NO_BANK = re.compile(r"[A-Z]{2}[0-9]{2}[0X]{4}")
 """An account number's bank code, written as zeros and the letter X: no bank has it."""
@@ -95,12 +112,22 @@ _NO_BANK_OF_BELGIUM = re.compile(r"BE[0-9]{2}9999")  # where 000 is a bank's
 def ibans(text: str) -> Iterator[Span]:
     """International bank account numbers: the country's length, and the remainder by 97. Those
     of no bank are stand-ins, see :func:`account_at_no_bank`."""
+    last = 0
     for match in _IBAN.finditer(text):
-        end = _nth_character(match, _LENGTHS.get(match[0][:2], 0))
-        whole = end and not text[end : end + 1].isalnum()
-        account = text[match.start() : end].replace(" ", "")
-        if whole and _remainder(account) == 1 and not is_at_no_bank(account):
-            yield match.start(), end
+        start = match.start() - (2 if text[match.start() - 1].isalpha() else 3)
+        end = _nth_character(match, _LENGTHS.get(text[start : start + 2].upper(), 0) - 4)
+        if start < last or not end or text[end : end + 1].isalnum():
+            continue
+        account = plain_account(text[start:end])
+        many = sum(map(str.isdigit, account)) >= _FEWEST_DIGITS
+        if many and _remainder(account) == 1 and not is_at_no_bank(account):
+            yield start, end
+            last = end
+
+
+def plain_account(account: str) -> str:
+    """An account number as banks compare it: capitals and digits alone."""
+    return re.sub(r"[^A-Z0-9]", "", account.upper())
 
 
 def is_at_no_bank(account: str) -> bool:
@@ -119,10 +146,10 @@ def account_at_no_bank(country: str, account: str) -> str:
 
 
 def _nth_character(match: re.Match[str], wanted: int) -> int:
-    """Where the ``wanted``\\ th letter or digit of a match ends; 0 when it has fewer."""
+    """Where the ``wanted``\\ th letter or digit of its group ends; 0 when it has fewer."""
     seen = 0
-    for place, character in enumerate(match[0], start=match.start() + 1):
-        seen += character != " "
+    for place, character in enumerate(match[1], start=match.start(1) + 1):
+        seen += character.isalnum()
         if seen == wanted:
             return place
     return 0
@@ -135,8 +162,10 @@ def _remainder(account: str) -> int:
 
 # --- internet addresses -------------------------------------------------------------------
 
-_IPV4 = re.compile(r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w-]|\.\w)")
+_IPV4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|-[A-Za-z]|\.\w)")
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}:[0-9A-Fa-f:]{3,35}+(?![\w:])")
+_NUMBERS = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]")
+_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
 _VERSION = re.compile(r"(?:version|release|build|firmware|driver|section|chapter)s?\W{1,3}$", re.I)
 _GLOBAL6 = ipaddress.ip_network("2000::/3")
 
@@ -147,8 +176,11 @@ def addresses(text: str) -> Iterator[Span]:
     Four numbers of one digit each (``3.2.1.4``), or after a word such as "version", are a
     version or a section's number, not an address.
     """
-    found = [match.span() for match in _IPV4.finditer(text) if _is_address(text, match)]
-    found += [match.span() for match in _IPV6.finditer(text) if _is_address6(match[0])]
+    found: list[Span] = []
+    if _NUMBERS.search(text):
+        found += (match.span() for match in _IPV4.finditer(text) if _is_address(text, match))
+    if _COLONS.search(text):
+        found += (match.span() for match in _IPV6.finditer(text) if _is_address6(match[0]))
     return iter(sorted(found))
 
 

@@ -14,8 +14,10 @@ from typing import Final
 from llamaduo.redaction.identifiers import Span
 
 _INTERNATIONAL = re.compile(
-    r"(?<![\w+])\+[1-9](?:[ \u00a0./-]?[( ]?[0-9]\)?){6,14}+(?![0-9]|[ .-]?\d)"
+    r"(?:(?<![\w+])\+|(?<![\w.,+/#$€£-])(?<!\d )\(?(?:00|011[ -])(?! 0) ?)"
+    r"([1-9](?:\)?[ ./-]{0,3}\(?[0-9]\)?){6,14}+)(?![0-9]|[ .-]?\d)"
 )
+_ABROAD = re.compile(r"\(?(?:\+|00|011[ -])")
 _CALLING_CODES: Final = re.compile(
     r"1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"
     r"|2[1-689]\d|3[578]\d|42\d|5[09]\d|6[7-9]\d|8[0578]\d|9[679]\d"
@@ -26,16 +28,17 @@ _AMERICAN = re.compile(
     re.ASCII,
 )
 _NATIONAL = re.compile(
-    r"(?<![\w.,+/#$€£-])(?<!\d )\(?0[1-9](?:\d{1,4}\)?(?:[ /]{1,3}|-)\d{2,8}(?:[ -]\d{1,5}){0,3}"
-    r"|(?:([ .])\d\d)(?:\1\d\d){3})(?![\w/]|[ .,-]\d)",
+    r"(?<![\w.,+/#$€£-])(?<!\d )\(?0[1-9](?:\d{1,4}\)?(?:[ /]{1,3}|-)\d{2,8}(?:[ .-]\d{1,5}){0,3}"
+    r"|([ .-])\d\d(?:\1\d\d){3}|-(?:\d{4}-\d{4}|\d{8}))(?![\w/]|[ .,-]\d)"
+    r"|(?<![\w.,+/#$€£-])8 ?\(\d{3}\) ?\d{3}[ -]\d\d[ -]\d\d(?!\d)",
     re.ASCII,
 )
 _ANNOUNCED = re.compile(
     r"\b(?:tele(?:ph|f)one?|telefono|telefon|teléfono|téléphone|portable|tele?|tel|phone|fax|"
     r"mobile|mobil|móvil|cell(?:phone)?|cellulare|handy|rufnummer|hotline|whatsapp|call|"
-    r"ring|dial|sms)\b"
-    r"(?:[ .:]{1,3}(?:me|us|him|her|them|back|number|no|nr|nummer|is|on|at|unter)\b){0,4}"
-    r"[ .:#]{1,4}([+(]?[0-9](?:[ ()./-]{0,2}[0-9]){6,14}+)(?![0-9]|[ .,-]\d)",
+    r"ring|dial|sms|my number(?= is\b))(?![^\W_])"
+    r"(?:[ .:_]{1,3}(?:me|us|him|her|them|back|number|no|nr|nummer|is|on|at|unter)\b){0,4}"
+    r"[ .:#=\"'-]{1,4}([+(]?[0-9](?:[ ()./-]{0,2}[0-9]){6,14}+)(?![0-9]|[ .,-]\d)",
     re.I,
 )
 _DATE = re.compile(
@@ -67,7 +70,7 @@ def phones(text: str) -> Iterator[Span]:
     if not _ENOUGH.search(text):
         return
     found = [
-        *(match.span() for match in _INTERNATIONAL.finditer(text) if _is_dialled(match[0])),
+        *(m.span() for m in _INTERNATIONAL.finditer(text) if _is_dialled(m[0])),
         *(m.span() for m in _AMERICAN.finditer(text) if not (is_fiction(m[0]) or _is_other(m))),
         *(m.span() for m in _NATIONAL.finditer(text) if _is_long(m[0]) and not _is_other(m)),
         *(match.span(1) for match in _ANNOUNCED.finditer(text) if _is_announced(match[1])),
@@ -85,8 +88,8 @@ def is_fiction(number: str) -> bool:
     digits = _digits(number)
     if len(digits) >= 7 and digits[-7:-2] == "55501":
         return True
-    if number.lstrip("(").startswith("+"):
-        return _is_reserved(digits[:2], digits[2:].removeprefix("0"))
+    if abroad := digits_abroad(number):
+        return _is_reserved(abroad[:2], abroad[2:].removeprefix("0"))
     return digits.startswith("0") and any(_is_reserved(code, digits[1:]) for code in FICTION)
 
 
@@ -100,10 +103,17 @@ def calling_code(digits: str) -> str:
     return found[0] if found else ""
 
 
+def digits_abroad(number: str) -> str:
+    """The digits of an international number, from the country's code on; empty for another."""
+    found = _ABROAD.match(number)
+    return _digits(number[found.end() :]) if found else ""
+
+
 def _is_dialled(number: str) -> bool:
-    """Whether an international number begins with a country's code and can have this length."""
-    digits = _digits(number)
-    if is_fiction(number):
+    """Whether an international number begins with a country's code and can have this length.
+    One that begins with zeros alone is told from an order's number by its groups."""
+    digits = digits_abroad(number)
+    if is_fiction(number) or number.isdigit():
         return False
     if digits.startswith("1"):
         return len(digits) == 11 and digits[1] not in "01"

@@ -15,12 +15,14 @@ import re
 import string
 from collections.abc import Callable
 from random import Random
+from unicodedata import category
 
-from llamaduo.redaction.identifiers import account_at_no_bank, luhn
+from llamaduo.redaction.identifiers import account_at_no_bank, luhn, plain_account
 from llamaduo.redaction.keys import JWT, MARK, PREFIX
 from llamaduo.redaction.names import FIRST_NAMES, LAST_NAMES
-from llamaduo.redaction.phones import FICTION, NATIONAL_DIGITS, calling_code
+from llamaduo.redaction.phones import FICTION, NATIONAL_DIGITS, calling_code, digits_abroad
 from llamaduo.redaction.restoring import SHORTEST
+from llamaduo.redaction.spelling import plainly
 
 IN_SHAPE = 12
 """So many draws keep the exact shape; after that there is more room."""
@@ -32,13 +34,12 @@ Maker = Callable[[str, Random, int], str]
 
 def identity(kind: str, value: str) -> str:
     """What different spellings of one value have in common: they get the same draws."""
+    value = plainly(value).text
     if kind == "email":
         return value.lower()
     if kind in ("card", "phone"):
         return re.sub(r"[^0-9+]", "", value)
-    if kind == "iban":
-        return value.replace(" ", "")
-    return value
+    return plain_account(value) if kind == "iban" else value
 
 
 def draw(
@@ -48,8 +49,12 @@ def draw(
     where ``kind`` is a kind of theirs."""
     if tries >= IN_KIND:
         return "example" + "".join(random.choices(string.ascii_lowercase, k=8 + tries // IN_KIND))
+    if value.startswith("-----BEGIN "):
+        return _private_key(value, random)
     if maker := _MAKERS.get(kind):
-        return maker(value, random, tries)
+        plain = plainly(value).text
+        drawn = maker(plain, random, tries)
+        return _spaced(drawn, value) if len(drawn) == len(plain) == len(value) else drawn
     return _of_own_kind(value, random, tries, pattern)
 
 
@@ -75,8 +80,9 @@ def _card(value: str, random: Random, _: int) -> str:
 
 
 def _iban(value: str, random: Random, _: int) -> str:
-    plain = value.replace(" ", "")
-    return _in_shape(account_at_no_bank(plain[:2], _shaped(plain[4:], random)), value)
+    plain = plain_account(value)
+    drawn = _in_shape(account_at_no_bank(plain[:2], _shaped(plain[4:], random)), value)
+    return drawn.lower() if value.islower() else drawn
 
 
 def _address(value: str, random: Random, tries: int) -> str:
@@ -96,8 +102,8 @@ def _address(value: str, random: Random, tries: int) -> str:
 
 
 def _phone(value: str, random: Random, tries: int) -> str:
-    abroad = value.lstrip("(").startswith("+")
-    code = calling_code(re.sub(r"[^0-9]", "", value)) if abroad else ""
+    abroad = digits_abroad(value)
+    code = calling_code(abroad)
     line = f"01{_digits(random, 2)}"
     if tries < IN_SHAPE and (found := _same_length(value, code, line, random)):
         return _in_shape(found, value)
@@ -110,9 +116,11 @@ def _same_length(value: str, code: str, line: str, random: Random) -> str:
     """As many digits for as many: the country's code, or the 0 or 1 before an area, and then a
     number kept for fiction; empty where it does not fit."""
     digits = re.sub(r"[^0-9]", "", value)
-    kept = code or re.match(r"0|1(?=\d{10}$)|", digits)[0]  # type: ignore[index]
-    if code and digits.startswith(f"{code}0"):
-        kept += "0"  # +49 (0)30 …
+    kept = re.match(r"0|1(?=\d{10}$)|", digits)[0]  # type: ignore[index]
+    if code:
+        abroad = digits_abroad(value)
+        kept = digits.removesuffix(abroad) + code
+        kept += "0" * abroad.startswith(f"{code}0")  # +49 (0)30 …
     left = len(digits) - len(kept)
     country = "33" if _IN_PAIRS.fullmatch(value) else code
     if left == NATIONAL_DIGITS.get(country):
@@ -124,13 +132,11 @@ def _same_length(value: str, code: str, line: str, random: Random) -> str:
     return f"{kept}{random.choice('23456789')}{area[1:]}555{line}" if area else f"555{line}"
 
 
-_IN_PAIRS = re.compile(r"0\d(?:([ .])\d\d)(?:\1\d\d){3}")
+_IN_PAIRS = re.compile(r"0\d([ .-])\d\d(?:\1\d\d){3}")
 """A French number, as it is written in France."""
 
 
 def _secret(value: str, random: Random, tries: int) -> str:
-    if value.startswith("-----BEGIN "):
-        return _private_key(value, random)
     if JWT.fullmatch(value):
         return _token(random)
     prefix = _prefix_of(value)
@@ -219,6 +225,14 @@ def _like(character: str, random: Random) -> str:
     if character.isupper():
         return random.choice(string.ascii_uppercase)
     return random.choice(string.ascii_lowercase) if character.isalpha() else character
+
+
+def _spaced(drawn: str, value: str) -> str:
+    """``drawn`` with the spaces and dashes of ``value``, which is as long."""
+    return "".join(
+        there if there.isspace() or category(there) == "Pd" else new
+        for new, there in zip(drawn, value, strict=True)
+    )
 
 
 def _in_shape(plain: str, value: str) -> str:

@@ -13,53 +13,26 @@ that a test can bring its own. Limits are per minute.
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Protocol
 
-Clock = Callable[[], float]
+from llamaduo.rehearsal.admission import JSON, MINUTE, Admission, Asked, Clock, Limiter, encoded
+from llamaduo.rehearsal.windows import GeminiLimiter
 
-MINUTE: Final = 60.0
-_JSON: Final = {"content-type": "application/json"}
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a limiter looks at in a request: tokens read, of them from the cache, and the most
-    that may be written."""
-
-    input_tokens: int
-    max_tokens: int
-    cached_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Whether a request may be answered. ``headers`` go with the reply either way; ``status``
-    and ``body`` are the reply when it may not."""
-
-    allowed: bool
-    headers: Mapping[str, str] = field(default_factory=dict)
-    status: int = 200
-    body: bytes = b""
-
-
-class Limiter(Protocol):
-    """What every provider's limiter does."""
-
-    def admit(self, asked: Asked) -> Admission:
-        """Charge ``asked``, or refuse it."""
-
-    def delivered(self, output_tokens: int) -> None:
-        """So many output tokens were written; may be called several times for one reply."""
-
-    def change(self, limits: Mapping[str, int]) -> None:
-        """From now on these limits hold; those that are not named stay."""
+__all__ = [
+    "Admission",
+    "AnthropicLimiter",
+    "Asked",
+    "Clock",
+    "GeminiLimiter",
+    "Limiter",
+    "OpenAILimiter",
+    "go_duration",
+    "read_limit",
+]
 
 
 def read_limit(text: str, clock: Clock = time.time) -> Limiter:
@@ -123,7 +96,7 @@ class _Tanks:
 
     def __init__(self, limits: Mapping[str, int], clock: Clock, seconds: float) -> None:
         self._clock = clock
-        self._seconds = seconds
+        self.seconds = seconds
         self.tanks: dict[str, _Tank] = {}
         self.change(limits)
 
@@ -131,7 +104,7 @@ class _Tanks:
         now = self.refilled()
         for name, limit in limits.items():
             level = self.tanks[name].level if name in self.tanks else math.inf
-            self.tanks[name] = _Tank(limit, now, self._seconds, level)
+            self.tanks[name] = _Tank(limit, now, self.seconds, level)
 
     def refilled(self) -> float:
         now = self._clock()
@@ -174,7 +147,7 @@ class OpenAILimiter:
         if requests and name != "requests" and requests.level >= 1:
             requests.level -= 1  # "unsuccessful requests contribute to your per-minute limit"
         asks = {"retry-after": str(math.ceil(wait)), "retry-after-ms": str(math.ceil(wait * 1000))}
-        return Admission(False, self._headers() | _JSON | asks, 429, self._body(name, tokens, wait))
+        return Admission(False, self._headers() | JSON | asks, 429, self._body(name, tokens, wait))
 
     def delivered(self, output_tokens: int) -> None:
         """Nothing: all of it was charged when the request came."""
@@ -196,7 +169,7 @@ class OpenAILimiter:
             f" Please try again in {go_duration(wait)}."
         )
         error = {"message": message, "type": name, "param": None, "code": "rate_limit_exceeded"}
-        return _encoded({"error": error})
+        return encoded({"error": error})
 
 
 class AnthropicLimiter:
@@ -216,7 +189,7 @@ class AnthropicLimiter:
         if wait <= 0.0:
             return Admission(True, self._headers(now))
         asks = {"retry-after": str(math.ceil(wait))}
-        return Admission(False, self._headers(now) | _JSON | asks, 429, self._body(name))
+        return Admission(False, self._headers(now) | JSON | asks, 429, self._body(name))
 
     def delivered(self, output_tokens: int) -> None:
         self._tanks.refilled()
@@ -224,8 +197,13 @@ class AnthropicLimiter:
             tank.level -= output_tokens
 
     def _headers(self, now: float) -> dict[str, str]:
+        tanks = dict(self._tanks.tanks)
+        if "input_tokens" in tanks and "output_tokens" in tanks:
+            both = [tanks["input_tokens"], tanks["output_tokens"]]
+            limit, level = sum(one.limit for one in both), sum(one.level for one in both)
+            tanks["tokens"] = _Tank(limit, now, self._tanks.seconds, level)
         found = {}
-        for name, tank in self._tanks.tanks.items():
+        for name, tank in tanks.items():
             start = f"anthropic-ratelimit-{name.replace('_', '-')}"
             left = max(0, math.floor(tank.level))
             found[f"{start}-limit"] = f"{tank.limit:.0f}"
@@ -239,84 +217,7 @@ class AnthropicLimiter:
         limit = f"{self._tanks.tanks[name].limit:,.0f} {name.replace('_', ' ')} per minute"
         message = f"This request would exceed your organization's rate limit of {limit}."
         error = {"type": "rate_limit_error", "message": message}
-        return _encoded({"type": "error", "error": error, "request_id": "req_rehearsed"})
-
-
-class GeminiLimiter:
-    """Requests and input tokens in the minute past (``sliding``) or of the clock (``fixed``).
-
-    ``says``: what a refusal tells: ``all`` (the quota and the delay, as AI Studio does), the
-    ``delay`` alone, or ``nothing``, as Vertex does.
-    """
-
-    def __init__(
-        self,
-        limits: Mapping[str, int],
-        clock: Clock = time.time,
-        *,
-        window: Literal["fixed", "sliding"] = "sliding",
-        says: Literal["all", "delay", "nothing"] = "all",
-    ) -> None:
-        self._limits = dict(limits)
-        self._clock = clock
-        self._fixed = window == "fixed"
-        self._says = says
-        self._past: deque[tuple[float, Mapping[str, float]]] = deque()
-        self._used = dict.fromkeys(("requests", "input_tokens"), 0.0)
-
-    def admit(self, asked: Asked) -> Admission:
-        now = self._clock()
-        self._forget(now)
-        charges = {"requests": 1.0, "input_tokens": float(asked.input_tokens)}
-        for name, limit in self._limits.items():
-            if self._used[name] + charges[name] > limit:
-                delay = self._free_in(now, name, charges[name], limit)
-                return Admission(False, dict(_JSON), 429, self._body(name, limit, delay))
-        self._past.append((now, charges))
-        for name, amount in charges.items():
-            self._used[name] += amount
-        return Admission(True)
-
-    def delivered(self, output_tokens: int) -> None:
-        """Nothing: output is not limited."""
-
-    def change(self, limits: Mapping[str, int]) -> None:
-        self._limits.update(limits)
-
-    def _forget(self, now: float) -> None:
-        start = math.floor(now / MINUTE) * MINUTE if self._fixed else now - MINUTE
-        while self._past and (self._past[0][0] < start or self._past[0][0] <= now - MINUTE):
-            for name, amount in self._past.popleft()[1].items():
-                self._used[name] -= amount
-
-    def _free_in(self, now: float, name: str, amount: float, limit: float) -> float:
-        """Seconds until ``amount`` fits."""
-        if self._fixed:
-            return MINUTE - now % MINUTE
-        surplus = self._used[name] + amount - limit
-        for at, charges in self._past:
-            surplus -= charges[name]
-            if surplus <= 0.0:
-                return at + MINUTE - now
-        return MINUTE
-
-    def _body(self, name: str, limit: int, delay: float) -> bytes:
-        what = {"requests": "requests", "input_tokens": "input_token_count"}[name]
-        quota = {
-            "requests": "GenerateRequestsPerMinutePerProjectPerModel",
-            "input_tokens": "GenerateContentInputTokensPerModelPerMinute",
-        }[name]
-        metric = f"generativelanguage.googleapis.com/generate_content_{what}"
-        violation = {"quotaMetric": metric, "quotaId": quota, "quotaValue": str(limit)}
-        known = "type.googleapis.com/google.rpc."
-        details: list[dict[str, Any]] = []
-        if self._says == "all":
-            details.append({"@type": f"{known}QuotaFailure", "violations": [violation]})
-        if self._says != "nothing":
-            details.append({"@type": f"{known}RetryInfo", "retryDelay": f"{math.ceil(delay)}s"})
-        message = "Resource exhausted. Please try again later."
-        error = {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED"}
-        return _encoded({"error": error | ({"details": details} if details else {})})
+        return encoded({"type": "error", "error": error, "request_id": "req_rehearsed"})
 
 
 def go_duration(seconds: float) -> str:
@@ -327,7 +228,3 @@ def go_duration(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60.0)
     start = f"{hours:.0f}h{minutes:.0f}m" if hours else f"{minutes:.0f}m" if minutes else ""
     return f"{start}{round(rest, 3):g}s"
-
-
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body).encode()

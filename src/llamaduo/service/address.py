@@ -150,7 +150,11 @@ def host(settings: ServiceSettings) -> str:
 
 def is_loopback(settings: ServiceSettings) -> bool:
     """Whether calls stay on this machine: rehearsal, or a model server of one's own."""
-    name = urlsplit(base_url(settings)).hostname or ""
+    return is_this_machine(urlsplit(base_url(settings)).hostname or "")
+
+
+def is_this_machine(name: str) -> bool:
+    """Whether ``name``, without a port, is a loopback name or address."""
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:

@@ -1,5 +1,8 @@
 """Which model a configured name stands for: looked up once a run, recorded, warned about.
 
+Before the first question that is bought, and not before: what was answered is read again though
+its model is gone and nothing can be reached.
+
 A name without a date may stand for another model tomorrow, and a model that is retired is not
 served at all, or by another one. Asked of the provider's own list of models, which costs
 nothing; the clouds and compatible servers have none that tells, so there the first reply names
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from llamaduo.errors import ServiceRefused
+from llamaduo.errors import LlamaduoError, ServiceRefused
 from llamaduo.service.address import host, is_loopback, model_name, provider_name
 from llamaduo.service.ledger import Ledger
 from llamaduo.service.settings import ServiceSettings
@@ -41,6 +44,31 @@ _ENDS = {
     "gemini-2.5-flash": date(2026, 12, 1),
 }
 """Announced retirements that no endpoint tells. OpenAI's and Anthropic's lists have a field."""
+
+
+class LookUp:
+    """The look-up of one service LLM, shared by all its calls."""
+
+    def __init__(self, settings: ServiceSettings, model: Model, ledger: Ledger) -> None:
+        self._asked_of = settings, model, ledger
+        self._lock = asyncio.Lock()
+        self._over = False
+        self._refusal: LlamaduoError | None = None
+
+    async def done(self) -> None:
+        """Wait until it is over; the first who waits does it. Raises as :func:`resolve` does,
+        for everyone."""
+        if self._over:
+            return
+        async with self._lock:
+            if self._refusal is not None:
+                raise self._refusal
+            try:
+                await resolve(*self._asked_of)
+            except LlamaduoError as error:
+                self._refusal = error
+                raise
+            self._over = True
 
 
 async def resolve(settings: ServiceSettings, model: Model, ledger: Ledger) -> None:

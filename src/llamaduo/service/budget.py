@@ -136,7 +136,7 @@ class Holds:
         )
         return BudgetExceeded(
             f"The next call to {model} may cost ${wanted.usd:.4f}{why}; with ${self._usd:.4f}"
-            f" spent or in doubt it could pass the budget of ${budget_usd:.2f}."
+            f" spent or in doubt it could pass the budget of ${budget_usd:,g}."
             " It was not sent.",
             hint="Raise limits.budget_usd and run again to resume.",
         )

@@ -15,7 +15,8 @@ from types import NoneType
 from typing import Any, Literal
 
 from llamaduo.errors import RunError
-from llamaduo.service.ledger import LOOP_USD, SPEND, SpendRow, readable, spend_rows
+from llamaduo.service.ledger_schema import readable
+from llamaduo.service.spending import LOOP_USD, SPEND, SpendRow, spend_rows
 from llamaduo.storage.snapshot import snapshot
 
 State = Literal["sent", "answered", "failed"]

@@ -6,7 +6,6 @@ for every single request. What leaves is in the ledger: host, bytes, and whose t
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 from llamaduo.errors import UsageError
 from llamaduo.redaction.redactor import Redactor
 from llamaduo.service import address
-from llamaduo.service.ledger import readable
+from llamaduo.service.ledger_schema import readable
 from llamaduo.service.redacting import check_body
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.storage.journal import read_rows
@@ -73,7 +72,8 @@ def is_allowed(host: str, port: int, allowed: tuple[str, ...]) -> bool:
     """Whether ``allowed`` has ``host``, itself or as ``*.SUFFIX``. An entry with a port is for
     that port alone. This machine's own loopback always is."""
     name = host.lower().rstrip(".")
-    return _is_loopback(name) or any(_matches(name, port, entry.lower()) for entry in allowed)
+    listed = any(_matches(name, port, entry.lower()) for entry in allowed)
+    return listed or address.is_this_machine(name)
 
 
 def _matches(name: str, port: int, entry: str) -> bool:
@@ -84,13 +84,6 @@ def _matches(name: str, port: int, entry: str) -> bool:
         entry = head
     entry = entry.strip("[]")
     return name.endswith(entry[1:]) if entry.startswith("*.") else name == entry
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
 
 
 # --- the record ---------------------------------------------------------------------------

@@ -15,10 +15,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Lane(Generic[Item]):
-    """The work of one service LLM: its items, and how many may be in flight at once."""
+    """The work of one service LLM: its items, and how many may be in flight at once. ``leave``
+    makes it send nothing more: see :meth:`ServiceLLM.leave`."""
 
     items: Sequence[Item]
     limit: int
+    leave: Callable[[], None] = lambda: None
 
 
 async def work_through(
@@ -28,8 +30,8 @@ async def work_through(
 
     The results come in the order of lanes and items, whatever the order of arrival. After
     the first error on purpose nothing new starts in any lane, but what is in flight ends
-    first: those replies are being paid for, and each ends by its own deadline. Cancelling
-    the caller cancels what is in flight at once.
+    first: those replies are being paid for. What only waits to be sent, or for a batch, is left.
+    Cancelling the caller cancels what is in flight at once.
 
     Raises:
         LlamaduoError: the first that ``work`` raised, by itself and not in a group.
@@ -45,6 +47,9 @@ async def work_through(
                 results[place] = await work(item)
             except LlamaduoError as error:
                 failures.append(error)
+                if len(failures) == 1:
+                    for lane in lanes:
+                        lane.leave()
 
     start = 0
     async with asyncio.TaskGroup() as group:

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,82 +20,31 @@ from weakref import WeakValueDictionary
 
 from llamaduo.records import Event, Notify, silent
 from llamaduo.service.budget import Hold, Holds
-from llamaduo.storage.journal import Journal, Row, read_rows
-
-_SCHEMA = (
-    """
-    CREATE TABLE attempts (
-      key TEXT NOT NULL,           -- sha256 of request
-      attempt INTEGER NOT NULL,    -- from 1
-      stage TEXT NOT NULL,
-      model TEXT NOT NULL,         -- as configured
-      state TEXT NOT NULL CHECK (state IN ('sent', 'answered', 'failed')),
-      request TEXT NOT NULL,       -- canonical JSON; no header, no key, no address
-      held_usd REAL NOT NULL,      -- what it counts against the budget
-      status INTEGER,              -- HTTP status of the reply
-      content_type TEXT,
-      reply BLOB,                  -- the raw body
-      error TEXT,                  -- why it failed
-      snapshot TEXT,               -- the model that the reply names; set once it was read
-      input_tokens INTEGER,
-      output_tokens INTEGER,
-      usd REAL,                    -- NULL when no price is known
-      sent_at TEXT NOT NULL,
-      ended_at TEXT,
-      PRIMARY KEY (key, attempt)
-    );
-    CREATE UNIQUE INDEX one_answer ON attempts (key) WHERE state = 'answered'
-    """,
-    """
-    ALTER TABLE attempts ADD COLUMN host TEXT;             -- where it was sent
-    ALTER TABLE attempts ADD COLUMN bytes_out INTEGER;     -- size of the request body that left
-    ALTER TABLE attempts ADD COLUMN pairs TEXT;            -- JSON list: whose text is in it
-    ALTER TABLE attempts ADD COLUMN batch TEXT;            -- a row of batches
-    ALTER TABLE attempts ADD COLUMN cached_tokens INTEGER; -- part of input_tokens
-    ALTER TABLE attempts ADD COLUMN charged INTEGER;       -- failed, and may cost all the same
-    ALTER TABLE attempts ADD COLUMN instead_of TEXT;       -- the key whose answer was of no use
-    CREATE TABLE batches (
-      id TEXT PRIMARY KEY,         -- ours
-      model TEXT NOT NULL,
-      handle TEXT,                 -- the provider's, as JSON; NULL until it answered
-      state TEXT NOT NULL CHECK (state IN ('preparing', 'submitted', 'ended', 'lost')),
-      created_at TEXT NOT NULL,
-      ended_at TEXT
-    );
-    CREATE TABLE models (
-      model TEXT NOT NULL,         -- as configured
-      resolved TEXT NOT NULL,      -- what it stood for
-      how TEXT NOT NULL CHECK (how IN ('listed', 'replied')),
-      seen_at TEXT NOT NULL,
-      PRIMARY KEY (model, resolved)
-    );
-    CREATE TABLE controls (
-      purpose TEXT NOT NULL,       -- of a request that asked no question and was not paid
-      host TEXT NOT NULL,
-      bytes_out INTEGER NOT NULL,
-      pairs TEXT,                  -- as in attempts
-      sent_at TEXT NOT NULL
-    );
-    INSERT INTO models SELECT model, snapshot, 'replied', MIN(sent_at) FROM attempts
-      WHERE snapshot IS NOT NULL GROUP BY model, snapshot ORDER BY MIN(rowid)
-    """,
+from llamaduo.service.entries import Answered, Attempt, Cost, History, RawReply, Sent
+from llamaduo.service.ledger_schema import SCHEMA
+from llamaduo.service.spending import (
+    AFTER_THE_LOOP,
+    LOOP_USD,
+    SPEND,
+    SpendRow,
+    read_spend,
+    spend_rows,
 )
-_BESIDE = """
-    CREATE TEMP TABLE batches (id, model, handle, state, created_at, ended_at);
-    CREATE TEMP TABLE models (model, resolved, how, seen_at);
-    CREATE TEMP TABLE controls (purpose, host, bytes_out, pairs, sent_at)"""
-_UNREADABLE_YET = {
-    0: """
-    CREATE TEMP TABLE attempts (key, attempt, stage, model, state, request, held_usd, status,
-      content_type, reply, error, snapshot, input_tokens, output_tokens, usd, sent_at, ended_at,
-      host, bytes_out, pairs, batch, cached_tokens, charged, instead_of);""",
-    1: """
-    CREATE TEMP VIEW attempts AS SELECT rowid AS rowid, *, NULL AS host, NULL AS bytes_out,
-      NULL AS pairs, NULL AS batch, NULL AS cached_tokens, NULL AS charged, NULL AS instead_of
-    FROM main.attempts;""",
-}
-"""How a ledger that must not be written to is read: one of schema 1, and one whose process died
-before there was anything in it."""
+from llamaduo.storage.journal import Journal, Row
+
+__all__ = [
+    "AFTER_THE_LOOP",
+    "Answered",
+    "Attempt",
+    "Cost",
+    "History",
+    "Ledger",
+    "RawReply",
+    "Sent",
+    "SpendRow",
+    "read_spend",
+]
+
 _INTEND = """
     INSERT INTO attempts (key, attempt, stage, model, state, request, held_usd, sent_at,
       host, pairs, batch, instead_of)
@@ -128,123 +75,6 @@ _FIND = """
     SELECT state, status, attempt, held_usd, content_type, snapshot IS NOT NULL,
     CASE state WHEN 'answered' THEN reply END, model, batch IS NOT NULL
     FROM attempts WHERE key = ? ORDER BY attempt"""
-AFTER_THE_LOOP = "parity"
-"""The stage whose calls are made when the loop has ended."""
-LOOP_USD = f"SELECT COALESCE(SUM(usd), 0.0) FROM attempts WHERE stage <> '{AFTER_THE_LOOP}'"  # noqa: S608 - our own constant
-SPEND = """
-    WITH calls AS (
-      SELECT *, state = 'sent' AND batch IN (
-        SELECT id FROM batches WHERE state IN ('preparing', 'submitted')) IS TRUE AS waits,
-      state = 'failed' AND COALESCE(charged, held_usd > 0) AS may_cost,
-      state = 'answered' AND key IN (
-        SELECT instead_of FROM attempts WHERE instead_of IS NOT NULL) AS useless,
-      rowid AS place FROM attempts)
-    SELECT stage, model, SUM(state = 'answered'), SUM(state = 'sent' AND NOT waits),
-    SUM(state = 'failed'), COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0),
-    COALESCE(SUM(usd), 0.0), SUM(state = 'answered' AND snapshot IS NOT NULL AND usd IS NULL) = 0,
-    COALESCE(SUM(cached_tokens), 0),
-    TOTAL(CASE WHEN state = 'sent' AND NOT waits THEN held_usd END),
-    SUM(waits), TOTAL(CASE WHEN waits THEN held_usd END),
-    SUM(may_cost), TOTAL(CASE WHEN may_cost THEN held_usd END),
-    SUM(useless), TOTAL(CASE WHEN useless THEN usd END)
-    FROM calls GROUP BY stage, model ORDER BY MIN(place)"""
-
-
-@dataclass(frozen=True, slots=True)
-class RawReply:
-    """An HTTP reply as it came, decompressed; ``body`` never holds the API key."""
-
-    status: int
-    content_type: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One row of the ledger. ``held_usd`` is what it counts against the budget so far, which is
-    ``factor`` times the most that it should cost: see :mod:`llamaduo.service.budget`."""
-
-    key: str
-    number: int
-    held_usd: float
-    model: str
-    factor: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What left this machine: to which host, and how many bytes of request body."""
-
-    host: str
-    bytes_out: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A stored answer. ``settled`` is False when the process died before it was read;
-    ``batched`` when it came in a batch, at the price of one."""
-
-    attempt: Attempt
-    raw: RawReply
-    settled: bool
-    batched: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What the ledger has on one key, over all lives of the run.
-
-    ``spoiled`` counts replies that were no replies; each may have been paid for. ``in_doubt``
-    counts attempts of which nothing more is known than that they were about to be sent.
-    """
-
-    answered: Answered | None
-    spoiled: int
-    in_doubt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What an answer says it used. ``usd`` is None when no price is known; ``cached_tokens``
-    is the part of ``input_tokens`` that was billed as cached. One that does not say what it
-    used is not ``measured``: what was held for it stays held."""
-
-    snapshot: str
-    input_tokens: int
-    output_tokens: int
-    usd: float | None
-    cached_tokens: int = 0
-    measured: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SpendRow:
-    """The calls of one stage to one model. Of a sum that ends in ``_usd_at_most`` nobody knows
-    how much was charged; it is in no other sum.
-
-    ``in_doubt`` counts attempts whose answer never arrived, or has not yet; ``waiting`` those
-    in a batch that is under way. ``charged`` of the ``failed`` may have been charged. ``unused``
-    of the ``answered`` were paid and of no use: the question was asked again. ``priced`` is
-    False when answers without a known price count as 0.
-    """
-
-    stage: str
-    model: str
-    answered: int
-    in_doubt: int
-    failed: int
-    input_tokens: int
-    output_tokens: int
-    usd: float
-    priced: bool = True
-    cached_tokens: int = 0
-    in_doubt_usd_at_most: float = 0.0
-    waiting: int = 0
-    waiting_usd_at_most: float = 0.0
-    charged: int = 0
-    charged_usd_at_most: float = 0.0
-    unused: int = 0
-    unused_usd: float = 0.0
 
 
 class Ledger:
@@ -255,7 +85,6 @@ class Ledger:
         self._journal = journal
         self._notify = notify
         self._counts: Counter[str] = Counter()
-        self._said: set[Event] = set()
         self.in_care: set[str] = set()
         """The batches that somebody in this process looks after."""
         self._seen: set[tuple[str, str]] = set()
@@ -272,7 +101,7 @@ class Ledger:
             RunLocked: another process is writing to it.
             RunError: it is not a ledger, is of a newer version, or cannot be opened.
         """
-        return cls(Journal.open(path, _SCHEMA), notify)
+        return cls(Journal.open(path, SCHEMA), notify)
 
     def close(self) -> None:
         """Write what waits, then close the file."""
@@ -293,12 +122,6 @@ class Ledger:
     def notify(self) -> Notify:
         """Who hears what happens."""
         return self._notify
-
-    def say_once(self, event: Event) -> None:
-        """Tell of ``event``, unless this ledger has told of the very same before."""
-        if event not in self._said:
-            self._said.add(event)
-            self._notify(event)
 
     # --- figures --------------------------------------------------------------------------
 
@@ -456,29 +279,6 @@ class Ledger:
 
     def _rows(self, sql: str) -> list[Row]:
         return self._journal.execute(sql).result()
-
-
-def read_spend(path: Path) -> tuple[SpendRow, ...]:
-    """:meth:`Ledger.spend` of a ledger that another process may own; empty if there is none.
-
-    Raises:
-        RunError: the file is not a ledger.
-    """
-    return spend_rows(read_rows(path, SPEND, readable)) if path.is_file() else ()
-
-
-def readable(connection: sqlite3.Connection) -> None:
-    """Let a ledger of an older schema, which nobody may write to now, be read like ours."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    empty = not connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
-    if version == 1 or (version == 0 and empty):
-        connection.executescript(_UNREADABLE_YET[version] + _BESIDE)
-
-
-def spend_rows(rows: Iterable[Row]) -> tuple[SpendRow, ...]:
-    """The rows of :data:`SPEND`."""
-    found = (SpendRow(*values) for values in rows)
-    return tuple(replace(row, priced=bool(row.priced)) for row in found)
 
 
 def _answered(key: str, row: Row) -> Answered:

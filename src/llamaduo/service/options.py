@@ -110,7 +110,9 @@ def check_options(settings: ServiceSettings, taken: type) -> ModelSettings:
 def _problem(settings: ServiceSettings, name: str, value: Any, known: Mapping[str, Any]) -> str:
     if name not in known:
         near = get_close_matches(name, filter(_is_free, known), n=1)
-        return f"{name} is not one of its settings" + (f"; did you mean {near[0]}?" if near else "")
+        return f"{name} is not one of its settings" + (
+            f" (did you mean {near[0]}?)" if near else ""
+        )
     if not _is_free(name):
         return f"{name} cannot be set here; use {_OURS.get(name, _NO_TOOLS)}"
     if name == "extra_body":

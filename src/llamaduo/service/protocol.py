@@ -18,6 +18,10 @@ class ServiceLLM(Protocol):
     def concurrency(self) -> int:
         """How many questions may be in flight at once."""
 
+    def leave(self) -> None:
+        """Send nothing more, and wait only for replies that are on their way: :meth:`ask` raises
+        ServiceUnavailable where it waits for its turn, for a batch, or to ask again."""
+
     async def ask(self, question: Question) -> Reply:
         """Answer from the ledger if it was answered before, else ask, record and return.
 

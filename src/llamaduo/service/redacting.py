@@ -15,6 +15,7 @@ from typing import Any
 from llamaduo.errors import QuestionRefused
 from llamaduo.records import Question
 from llamaduo.redaction.redactor import Redactor
+from llamaduo.tasks.data_block import with_texts
 
 FOUND_PERSONAL = "personal data in what was to be sent"
 """The reason of a question that strict mode refuses, but for what was found, in brackets."""
@@ -29,14 +30,13 @@ def redacted(question: Question, redactor: Redactor | None) -> Question:
     """
     if redactor is None or redactor.mode == "off":
         return question
-    contents = [message.content for message in question.messages]
     if redactor.mode == "strict":
-        _refuse_found(redactor, contents, question.about)
-    clean = [one.text for one in redactor.redact_all(contents)]
-    if clean == contents:
-        return question
-    pairs = zip(question.messages, clean, strict=True)
-    return replace(question, messages=tuple(replace(m, content=text) for m, text in pairs))
+        _refuse_found(redactor, (m.content for m in question.messages), question.about)
+    clean = tuple(
+        replace(message, content=with_texts(message.content, redactor.redact))
+        for message in question.messages
+    )
+    return replace(question, messages=clean)
 
 
 def check_body(redactor: Redactor, body: bytes, pairs: tuple[str, ...]) -> None:
@@ -52,8 +52,13 @@ def check_body(redactor: Redactor, body: bytes, pairs: tuple[str, ...]) -> None:
 def _refuse_found(redactor: Redactor, texts: Iterable[str], pairs: tuple[str, ...]) -> None:
     """The error says kinds and pairs, never what was found."""
     found: Counter[str] = Counter()
-    for text in texts:
+
+    def look(text: str) -> str:
         found.update(redactor.found_in(text))
+        return text
+
+    for text in texts:
+        with_texts(text, look)
     if found:
         raise _refused(found, pairs)
 

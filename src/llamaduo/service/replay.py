@@ -66,6 +66,9 @@ class Replay:
         self._observe = observe
         self._kept: dict[str, Reply | QuestionRefused] = {}
 
+    def leave(self) -> None:
+        """See :meth:`ServiceLLM.leave`. Nothing is waited for."""
+
     async def ask(self, question: Question) -> Reply:
         """The stored reply to ``question``.
 

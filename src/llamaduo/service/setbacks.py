@@ -92,5 +92,15 @@ def unavailable(settings: ServiceSettings, setbacks: int, last: Setback) -> Serv
     )
 
 
+def in_trouble(settings: ServiceSettings, last: Setback) -> str:
+    """What is said while calls go on failing."""
+    asks = f"; it asks for {last.retry_after:.0f} s of quiet" if last.retry_after else ""
+    return (
+        f"{_place(settings)} is in trouble ({last.what}{asks}). A call is tried again for"
+        f" {settings.deadline_seconds:g} s (service.deadline_seconds); then the run stops,"
+        " resumable."
+    )
+
+
 def _place(settings: ServiceSettings) -> str:
     return f"{settings.model} at {address.host(settings)}"

@@ -19,6 +19,7 @@ from llamaduo.errors import LlamaduoError, RunError
 from llamaduo.service.credentials import Credentials, InTheRequest
 from llamaduo.service.egress import Door
 from llamaduo.service.ledger import Attempt, Ledger, RawReply, Sent
+from llamaduo.service.masking import masked
 from llamaduo.service.pacing.pacer import Turn
 from llamaduo.service.secrets import Secret
 
@@ -155,12 +156,14 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
         call.retry_after = response.headers.get("retry-after")
         raw = RawReply(
             response.status_code,
-            response.headers.get("content-type", "application/octet-stream"),
+            masked(response.headers.get("content-type", "application/octet-stream")),
             self._without_secret(response.content),
         )
-        if call.turn:  # before the ledger: everyone else waits for what this reply says
-            call.turn.heard(raw.status, response.headers, raw.body)
-        await self._record(call, raw, Sent(host, size), charged=False)
+        try:
+            if call.turn:  # before the ledger: everyone else waits for what this reply says
+                call.turn.heard(raw.status, response.headers, raw.body)
+        finally:  # it is paid for, whatever becomes of the rest
+            await self._record(call, raw, Sent(host, size), charged=False)
         return raw
 
     async def _control(self, request: httpx2.Request, control: Control) -> httpx2.Response:
@@ -231,4 +234,5 @@ async def _whole(response: httpx2.Response) -> httpx2.Response:
 
 
 def _in_words(error: httpx2.RequestError) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """Masked: it may quote what the server sent, and the ledger keeps it."""
+    return masked(f"{type(error).__name__}: {error}") if str(error) else type(error).__name__

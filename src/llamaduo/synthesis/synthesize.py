@@ -66,7 +66,7 @@ async def synthesize(
         notify(Event(_STAGE, tally["requests"], len(draws), "requests", detail))
         return pairs, read
 
-    replies = await work_through([Lane(draws, service.concurrency)], request)
+    replies = await work_through([Lane(draws, service.concurrency, service.leave)], request)
     pairs = tuple(chain.from_iterable(pairs for pairs, _ in replies))
     reads = [read for _, read in replies]
     if not pairs:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from llamaduo.records import Message
@@ -51,11 +51,42 @@ def read_data(messages: Sequence[Message]) -> dict[str, Any] | None:
     return None
 
 
-def _fenced(lines: Sequence[str]) -> Iterable[str]:
-    for begin, line, end in zip(lines, lines[1:], lines[2:], strict=False):
-        match = _BEGIN.fullmatch(begin)
-        if match and match[1] == _digest(line) and end == _boundary("end", match[1]):
-            yield line
+def with_texts(content: str, change: Callable[[str], str]) -> str:
+    """``content`` with every text in it changed: those in its data block each for itself, as they
+    were before they were escaped, and what stands around the block. The boundaries follow."""
+    lines = content.split("\n")
+    for place, line in _fenced_at(lines):
+        data = json.loads(line)
+        if json.dumps(data, ensure_ascii=True) == line:  # else it may hold more than was read
+            block = json.dumps(_with_strings(data, change), ensure_ascii=True)
+            around = (lines[: place - 1], lines[place + 2 :])
+            before, after = ([change("\n".join(some))] if some else [] for some in around)
+            digest = _digest(block)
+            edges = _boundary("begin", digest), _boundary("end", digest)
+            return "\n".join((*before, edges[0], block, edges[1], *after))
+        break
+    return change(content)
+
+
+def _with_strings(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(name): _with_strings(inner, change) for name, inner in value.items()}
+    return [_with_strings(one, change) for one in value] if isinstance(value, list) else value
+
+
+def _fenced(lines: Sequence[str]) -> Iterator[str]:
+    return (line for _, line in _fenced_at(lines))
+
+
+def _fenced_at(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The lines between two boundaries that carry their digest, and where they are."""
+    for place in range(1, len(lines) - 1):
+        line = lines[place]
+        match = _BEGIN.fullmatch(lines[place - 1])
+        if match and match[1] == _digest(line) and lines[place + 1] == _boundary("end", match[1]):
+            yield place, line
 
 
 def _boundary(edge: str, digest: str) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.errors import BudgetExceeded, QuestionRefused, ServiceUnavailable
+from llamaduo.errors import BudgetExceeded, QuestionRefused, ServiceRefused, ServiceUnavailable
 from llamaduo.records import Message, Question
 from llamaduo.service import address
 from llamaduo.service.calls import open_calls
+from llamaduo.service.lanes import Lane, work_through
 from llamaduo.service.replay import replaying
+from llamaduo.service.settings import BatchSettings, ServiceSettings
 from tests.service.batch.rehearsed import (
     PROVIDERS,
     ask,
@@ -21,7 +23,9 @@ from tests.service.batch.rehearsed import (
     rehearsing,
     rows,
     spent,
+    until,
 )
+from tests.service.loopback import error, serving
 
 
 @pytest.mark.parametrize("model", PROVIDERS)
@@ -198,6 +202,48 @@ async def test_an_unreachable_provider_stops_the_run_which_can_be_resumed(tmp_pa
         async with living(tmp_path, settings.model_copy(update={"deadline_seconds": 60.0})) as life:
             await ask(life, 4)
     assert service.batches() == [4]
+
+
+async def test_a_run_that_must_end_leaves_its_batches_to_the_next_life(tmp_path: Path) -> None:
+    with rehearsing(tmp_path, seconds=1.0) as service:
+        slow = service.settings("anthropic:m", batch={"poll_seconds": 3600.0})
+        async with living(tmp_path, slow) as life:
+
+            async def work(n: int | None) -> None:
+                if n is not None:
+                    await life.client.ask(question(n))
+                    return
+                await until(lambda: life.told("requests"))
+                raise ServiceRefused("no credit")
+
+            batched: Lane[int | None] = Lane(range(4), 4, life.client.leave)
+            async with asyncio.timeout(30):
+                with pytest.raises(ServiceRefused, match="no credit"):
+                    await work_through([batched, Lane([None], 1)], work)
+            with pytest.raises(ServiceUnavailable, match="asked no further"):
+                await life.client.ask(question(5))
+            assert spent(life).waiting == 4
+        async with living(tmp_path, service.settings("anthropic:m")) as life:
+            await ask(life, 4)
+    assert service.batches() == [4]
+    assert set(service.bought().values()) == {1}
+
+
+async def test_too_few_for_a_batch_are_not_sent_while_the_service_refuses_all_calls(
+    tmp_path: Path,
+) -> None:
+    refusal = error(429, "slow down", retry_after="3600")
+    async with serving(refusal) as service:
+        settings = ServiceSettings(
+            model="openai:m", base_url=service.base_url, mode="batch", concurrency=1,
+            batch=BatchSettings(gather_seconds=0.01),
+        )  # fmt: skip
+        async with living(tmp_path, settings) as life:
+            asked = (life.client.ask(question(n)) for n in range(3))
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [ServiceUnavailable] * 3
+            assert (spent(life).failed, spent(life).charged, spent(life).in_doubt) == (3, 0, 0)
+        assert len(service.bodies) == 1
 
 
 async def test_a_provider_without_batches_is_asked_with_calls_and_says_so_once(

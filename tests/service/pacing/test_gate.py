@@ -55,6 +55,15 @@ def test_an_old_success_does_not_end_a_row_of_refusals() -> None:
     assert gate.wait(20.0) >= 1.0
 
 
+def test_a_success_between_two_refusals_ends_the_row_however_late_it_is_known() -> None:
+    gate = gate_of()
+    gate.refused(10.0, 10.0, None)
+    gate.refused(20.0, 20.0, None)
+    gate.accepted(15.0)  # it took long: the gate has closed again since it was sent
+    gate.refused(30.0, 30.0, None)
+    assert 1.0 <= gate.wait(30.0) <= 2.0
+
+
 def test_after_the_second_refusal_in_a_row_one_goes_first() -> None:
     gate = gate_of(first=0.0, most=0.0)
     gate.refused(0.0, 0.0, 1.0)

@@ -278,7 +278,9 @@ class Mute:
         return Admission(answer.allowed, {}, answer.status)
 
 
-async def demand(pacer: Pacer, limiter: Limiter | Mute, minutes: int) -> list[tuple[float, bool]]:
+async def demand(
+    pacer: Pacer, limiter: Limiter | Mute | ByChance, minutes: int
+) -> list[tuple[float, bool]]:
     """Every attempt of 40 workers that are never idle: when, and whether it passed."""
     draw, log = random.Random(2), []
 
@@ -363,6 +365,44 @@ def test_a_limit_below_the_configured_one_is_found_out() -> None:
     log = virtual_time.run(main())
     assert refused(log) <= 0.15
     assert share(log, 4.0, 10.0, 100) >= 0.9
+
+
+class ByChance:
+    """Refuses so many, however slowly they come; else what ``limiter`` says, if there is one."""
+
+    def __init__(self, share: float, limiter: Limiter | None = None) -> None:
+        self._share, self._limiter, self._draw = share, limiter, random.Random(4)
+
+    def admit(self, asked: Asked) -> Admission:
+        if self._draw.random() < self._share:
+            return Admission(False, {}, 429)
+        return self._limiter.admit(asked) if self._limiter else Admission(True)
+
+
+@pytest.mark.parametrize("how", [{"eager": True}, {}, {"by_the_minute": True}])
+@pytest.mark.parametrize(("chance", "least"), [(0.01, 0.7), (0.05, 0.5), (0.3, 0.1)])
+def test_refusals_that_have_nothing_to_do_with_the_pace_do_not_lower_it(
+    how: dict[str, Any], chance: float, least: float
+) -> None:
+    """Without any, 40 workers whose calls take 2.5 s pass 920 a minute."""
+
+    async def main() -> list[tuple[float, bool]]:
+        return await demand(pacer_of(**how), ByChance(chance), 8)
+
+    log = virtual_time.run(main())
+    assert share(log, 4.0, 8.0, 920) >= least
+
+
+@pytest.mark.parametrize("chance", [0.001, 0.01])
+def test_a_chance_refusal_does_not_lower_a_known_limit(chance: float) -> None:
+    async def main() -> list[tuple[float, bool]]:
+        pacer = pacer_of({"requests": 200})
+        limiter = ByChance(chance, OpenAILimiter({"requests": 200}, virtual_time_wall()))
+        log = await demand(pacer, limiter, 10)
+        assert pacer.limits == {"requests": 200}
+        return log
+
+    assert share(virtual_time.run(main()), 1.0, 10.0, 200) >= 0.95
 
 
 def test_a_quota_that_only_refusals_name_is_tried_again_once_it_is_old() -> None:

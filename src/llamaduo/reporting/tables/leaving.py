@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from llamaduo.records import ImportFigures
 from llamaduo.redaction.find import NOT_LOOKED_FOR, PERSONAL
 from llamaduo.reporting.formatting import count, part
 from llamaduo.reporting.tables.table import Column, Table
+from llamaduo.service.address import is_this_machine
 from llamaduo.service.egress import EgressRow
 
 
@@ -35,12 +37,20 @@ def egress(rows: Sequence[EgressRow]) -> Table:
         (row.host, count(row.requests), count(row.bytes_out), count(row.pairs)) for row in rows
     )
     doubtful = sum(row.in_doubt for row in rows)
-    note = f"{count(doubtful)} of the requests may not have left; their bytes are not counted."
-    return Table("What left this machine", columns, cells, _note(bool(rows), note * bool(doubtful)))
+    notes = [
+        "Pairs: those of the run with text of theirs in a request, each counted once a host."
+        if rows
+        else "Nothing was sent."
+    ]
+    if doubtful:
+        notes.append(
+            f"{count(doubtful)} of the requests may not have left; their bytes are not counted."
+        )
+    if here := [row.host for row in rows if is_this_machine(_name(row.host))]:
+        notes.append(f"{', '.join(here)}: this machine itself, which nothing left for it.")
+    return Table("What left this machine", columns, cells, " ".join(notes))
 
 
-def _note(anything: bool, doubts: str) -> str:
-    if not anything:
-        return "Nothing was sent."
-    pairs = "Pairs: those of the run with text of theirs in a request, each counted once a host."
-    return f"{pairs} {doubts}".strip()
+def _name(host: str) -> str:
+    """``HOST:PORT`` or ``[ADDRESS]:PORT`` without its port."""
+    return urlsplit(f"//{host}").hostname or ""

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from llamaduo.records import Event, Question
+from llamaduo.records import Question
 from llamaduo.service import address
 from llamaduo.service.batch.desk import Desk, custom_id, desk_of
 from llamaduo.service.batch.gathering import Delivery, Gathering, Seat
@@ -42,7 +42,7 @@ async def batching(
     await journal.clean()
     left = journal.open()
     if settings.mode == "batch" and not is_offered(settings):
-        ledger.say_once(Event("batch", 0, None, "warning", notice(settings)))
+        ledger.warn(notice(settings))
     desk = desk_of(model) if left or is_offered(settings) else None
     if desk is None:
         yield None
@@ -205,4 +205,4 @@ class Batcher:
         self._say(f"{self._settings.model}: {what}. Smaller batches follow.")
 
     def _say(self, text: str) -> None:
-        self._ledger.say_once(Event("batch", 0, None, "warning", text))
+        self._ledger.warn(text)

@@ -19,14 +19,14 @@ class Gate:
         self._closed_at = 0.0
         self._opens_at = 0.0
         self._closed_before = 0.0
-        self._in_a_row = 0
+        self._row: list[float] = []
         self._probed_at: float | None = None
 
     def wait(self, now: float) -> float:
         """Seconds until a call may pass."""
         if now < self._opens_at:
             return self._opens_at - now
-        if self._in_a_row > 1 and self._probed_at is not None:
+        if len(self._row) > 1 and self._probed_at is not None:
             return max(0.0, self._probed_at + _PROBE_SECONDS - now)
         return 0.0
 
@@ -45,8 +45,8 @@ class Gate:
             self._closed_before = self.closed_seconds(now)
             self._closed_at = now
         if is_news:
-            self._in_a_row += 1
-            most = self._backoff.ceiling(self._in_a_row)
+            self._row.append(sent_at)
+            most = self._backoff.ceiling(len(self._row))
             # Where the server names no time, never less than half of the backoff.
             until += self._draw.uniform(0.0 if asked else most / 2.0, most)
         self._opens_at = max(self._opens_at, until)
@@ -54,9 +54,9 @@ class Gate:
         return is_news
 
     def accepted(self, sent_at: float) -> None:
-        """A call that was sent at ``sent_at`` was not refused."""
-        if sent_at >= self._opens_at:
-            self._in_a_row = 0
+        """A call that was sent at ``sent_at`` was not refused, which is often known long after
+        refusals of later ones: the row is of those sent after it."""
+        self._row = [refused_at for refused_at in self._row if refused_at > sent_at]
 
     def closed_seconds(self, now: float) -> float:
         """How long the gate has been closed, all times together."""

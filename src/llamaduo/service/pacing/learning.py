@@ -3,13 +3,16 @@
 It is learned as requests a minute, whatever the provider counts: over a minute the sizes of
 calls even out. The pace doubles every few seconds until the first refusal, which shows how many
 were allowed. From there on it rises slowly, and falls back to what was allowed at each refusal;
-the more refusals agree, the longer it is before the next attempt at more.
+the more refusals agree, the longer it is before the next attempt at more. Whether refusals have
+to do with the pace at all is asked in :mod:`.doubt`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+
+from llamaduo.service.pacing.doubt import Doubt
 
 FIRST_PACE = 60.0
 """Requests a minute before anything is known."""
@@ -46,6 +49,7 @@ class Learner:
         self._began = self._heard_at = now
         self._sent: deque[float] = deque()
         self._since = 0
+        self._doubt = Doubt()
 
     @property
     def pace(self) -> float:
@@ -54,12 +58,13 @@ class Learner:
 
     @property
     def allowed(self) -> float:
-        """What was allowed at the last refusal; 0 before the first."""
+        """What was allowed at the last refusal that meant something; 0 before the first."""
         return self._allowed
 
     def stop(self) -> None:
         """The limit has become known."""
         self._pace, self._allowed, self._agreed = math.inf, 0.0, 0
+        self._doubt = Doubt()
 
     def sent(self, now: float) -> None:
         """A call was let go, and may yet be refused."""
@@ -73,11 +78,16 @@ class Learner:
         can be said to have been tried."""
         passed = min(now - self._heard_at, max(1.0, 1.5 * _MINUTE / self._pace))
         self._heard_at = now
+        self._doubt.answered(refused=False)
         if math.isinf(self._pace) or not held_back:
             return
-        if not self._allowed:
+        if self._allowed and not self._doubt.on_trial(now):
+            self._rise(passed)
+        else:
             self._pace *= 2.0 ** (passed / _DOUBLING_SECONDS)
-            return
+
+    def _rise(self, passed: float) -> None:
+        """Beyond what was allowed, or first back to it: ``passed`` is the time spent trying."""
         if self._pace < self._ceiling:
             doubling = max(_CATCH_UP_SECONDS, _CATCH_UP_CALLS * _MINUTE / self._pace)
             self._pace = min(self._ceiling, self._pace * 2.0 ** (passed / doubling))
@@ -90,18 +100,33 @@ class Learner:
         if self._sent:
             self._sent.pop()
         self._since = max(0, self._since - 1)
+        self._doubt.answered(refused=True)
         if sent_at <= self._refused_at or not learn:
             return
-        allowed = self._estimate(now)
-        if allowed > 0.0:
-            agrees = abs(allowed - self._allowed) <= _AGREES * self._allowed
-            self._agreed = min(self._agreed + 1, _MOST_DOUBT) if agrees else 0
-            self._allowed = allowed
-            self._ceiling = 0.0 if self._by_the_minute else self._lately(now)
-            self._tried = 0.0
-            self._pace = self._curve()
+        self._heed(now)
         self._refused_at = self._heard_at = now
         self._since = 0
+
+    def _heed(self, now: float) -> None:
+        """Conclude from a refusal what it says about a limit, if anything."""
+        estimate = self._estimate(now)
+        if math.isinf(self._pace) and self._doubt.is_weak:
+            return
+        on_trial = self._doubt.on_trial(now)
+        if on_trial and not self._doubt.found_out():
+            return
+        if on_trial or estimate > 0.0:
+            self._conclude(max(estimate, self._doubt.least(found_out=on_trial)), now)
+
+    def _conclude(self, estimate: float, now: float) -> None:
+        """The pace falls back to what was allowed."""
+        agrees = abs(estimate - self._allowed) <= _AGREES * self._allowed
+        self._agreed = min(self._agreed + 1, _MOST_DOUBT) if agrees else 0
+        self._allowed = estimate
+        self._ceiling = 0.0 if self._by_the_minute else self._lately(now)
+        self._tried = 0.0
+        self._pace = self._curve()
+        self._doubt.concluded(now, estimate)
 
     def _estimate(self, now: float) -> float:
         """Calls a minute that were allowed. 0 when none was since the last refusal: that says

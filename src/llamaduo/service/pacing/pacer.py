@@ -60,8 +60,7 @@ class Turn:
 
     def heard(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """The reply's head and body, as they came; ``headers`` with names in any case."""
-        lower = {name.lower(): value for name, value in headers.items()}
-        self._pacer.heard(self, status, lower, body)
+        self._pacer.heard(self, status, replies.heeded(headers), body)
 
     def settle(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> None:
         """What the reply says it used; ``cached_tokens`` of the input came from a cache."""

@@ -23,6 +23,8 @@ Dimension = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 
 TOO_MANY = 429
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+_OF_LIMITS = ("x-ratelimit-", "anthropic-ratelimit-")
+_HEEDED = (*_OF_LIMITS, "retry-after", "date")
 _LONGEST_MINUTE = 600.0
 _DAY = 86_400.0
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
@@ -40,9 +42,19 @@ class Said:
     wait: float | None = None
 
 
+def heeded(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that say something about limits, with their names in lower case."""
+    lower = ((name.lower(), name) for name in headers)
+    return {name: headers[theirs] for name, theirs in lower if name.startswith(_HEEDED)}
+
+
 def read(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Said:
     """What a reply says. ``headers`` in lower case; ``now`` stands in for a missing Date."""
-    found = {name: _read_dimension(headers, name, _now(headers, now)) for name in DIMENSIONS}
+    says = any(name.startswith(_OF_LIMITS) for name in headers)
+    if not says and status != TOO_MANY:
+        return Said()  # most replies, and nothing is parsed for them
+    theirs = _now(headers, now)
+    found = {name: _read_dimension(headers, name, theirs) for name in DIMENSIONS}
     if found["input_tokens"].limit:
         # Anthropic's "tokens" then repeats the tightest of the others, by its own count.
         found["tokens"] = _Figures()
@@ -55,7 +67,7 @@ def read(status: int, headers: Mapping[str, str], body: bytes, now: datetime) ->
     if status != TOO_MANY:
         return Said(limits, remaining=remaining)
     details = tuple(_details(body))
-    wait = _asked(headers, details, now)
+    wait = _asked(headers, details, theirs)
     if wait is None:
         resets = [f.reset for f in found.values() if f.reset is not None and f.remaining == 0]
         wait = max(resets, default=None)
@@ -104,7 +116,7 @@ def _asked(
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return min(milliseconds / 1000.0, _DAY)
-    seconds = seconds_asked(headers.get("retry-after"), _now(headers, now))
+    seconds = seconds_asked(headers.get("retry-after"), now)
     delays = [_delay(detail.get("retryDelay")) for detail in details]
     return max((s for s in (seconds, *delays) if s is not None), default=None)
 

@@ -12,6 +12,7 @@ from types import ModuleType
 import httpx2
 from pydantic_ai.models import Model
 from pydantic_ai.profiles import ModelProfile
+from pydantic_ai.settings import ModelSettings
 
 from llamaduo.service.address import provider_name, sdk_missing
 from llamaduo.service.options import check_options
@@ -32,6 +33,7 @@ __all__ = [
     "check",
     "finish_of",
     "messages_of",
+    "options_of",
     "parameters_of",
     "refusal_of",
     "send",
@@ -51,11 +53,15 @@ def build_model(settings: ServiceSettings, key: str, http: httpx2.AsyncClient) -
         UsageError: ``settings.options`` has one that the provider does not take, or that
             llamaduo sets itself.
     """
-    built_by = vendor_of(settings)
-    options = check_options(settings, built_by.options_of(settings))
+    options = options_of(settings)
     profile = _BY_PROMPT if settings.structured == "prompt" else None
-    model: Model = built_by.build(settings, Wiring(key, http, options, profile))
+    model: Model = vendor_of(settings).build(settings, Wiring(key, http, options, profile))
     return model
+
+
+def options_of(settings: ServiceSettings) -> ModelSettings:
+    """``settings.options`` as they go with every call; raises as :func:`build_model` does."""
+    return check_options(settings, vendor_of(settings).options_of(settings))
 
 
 def vendor_of(settings: ServiceSettings) -> ModuleType:

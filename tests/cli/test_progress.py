@@ -1,0 +1,33 @@
+"""Progress in a pipe: few lines, and none that repeats itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from llamaduo.cli.progress import showing_progress
+from llamaduo.records import Event
+
+
+def test_a_stage_says_when_it_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing_progress() as notify:
+        notify(Event("cycles/001/judge", 0, 1, "stage"))
+        for done in range(1, 9):
+            notify(Event("cycle 1: judge", done, 8, "judgements"))
+        notify(Event("cycles/001/judge", 1, 1, "stage"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("cycle 1: judge: done in ")
+
+
+def test_a_batch_says_when_it_began_and_when_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing_progress() as notify:
+        for done in (0, 0, 3, 7):
+            notify(Event("batch 1a2b3c", done, 10, "requests", f"batch 1a2b3c: {done} of 10 done"))
+        notify(Event("batch 1a2b3c", 10, 10, "requests", "batch 1a2b3c: ended"))
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["batch 1a2b3c: 0 of 10 done", "batch 1a2b3c: ended"]
+
+
+def test_a_warning_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing_progress() as notify:
+        notify(Event("service", 0, None, "warning", "the name moves"))
+    assert capsys.readouterr().err == "Warning: the name moves\n"
