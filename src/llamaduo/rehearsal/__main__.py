@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(str(error))
     record = Record(options.record)
     try:
-        with _listening(options.port) as listener:
+        with _listening(parser, options.port) as listener:
             server = server_of(rehearsal_app(record, plan, limiter, batches))
             if options.until_stdin_closes:
                 threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
@@ -93,13 +93,12 @@ def _behaviour(options: argparse.Namespace) -> tuple[Plan, Limiter | None, Batch
     return plan, limiter, BatchPlan.parse(options.batches)
 
 
-def _listening(port: int) -> socket.socket:
+def _listening(parser: argparse.ArgumentParser, port: int) -> socket.socket:
     """A socket that already queues connections, so that the address can be announced."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    listener.listen(1024)
-    return listener
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=1024)
+    except (OSError, OverflowError) as error:
+        parser.error(f"--port {port}: {error}")
 
 
 def server_of(front: Front) -> uvicorn.Server:
