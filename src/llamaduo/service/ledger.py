@@ -90,6 +90,9 @@ class Ledger:
         self._seen: set[tuple[str, str]] = set()
         self._topics: set[str] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._asked = {hash(key) for (key,) in self._rows("SELECT DISTINCT key FROM attempts")}
+        """Of every key that has rows, so that a new question costs no look at the disk. Two keys
+        with one hash cost a look in vain."""
         held = self._rows("SELECT COALESCE(SUM(held_usd), 0.0) FROM attempts")[0][0]
         self._holds = Holds(float(held))
 
@@ -165,7 +168,7 @@ class Ledger:
 
     async def find(self, key: str) -> History:
         """The stored answer to ``key``, if there is one, and what it took so far."""
-        rows = await self._execute("", _FIND, (key,))
+        rows = await self._execute("", _FIND, (key,)) if hash(key) in self._asked else []
         states = [(state, 200 <= (status or 0) < 300) for state, status, *_ in rows]
         return History(
             next((_answered(key, row) for row in rows if row[0] == "answered"), None),
@@ -207,6 +210,7 @@ class Ledger:
                 "held": held.usd, "now": _now(), "host": host, "batch": batch,
                 "pairs": json.dumps(list(pairs)) if pairs else None, "instead_of": instead_of,
             }  # fmt: skip
+            self._asked.add(hash(key))
             rows = await self._execute("intent", _INTEND, values, detail=stage)
             yield Attempt(key, rows[0][0], held.usd, model, held.factor)
 
