@@ -6,6 +6,7 @@ import importlib.util
 import ipaddress
 import os
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -153,6 +154,7 @@ def is_loopback(settings: ServiceSettings) -> bool:
     return is_this_machine(urlsplit(base_url(settings)).hostname or "")
 
 
+@lru_cache(maxsize=256)
 def is_this_machine(name: str) -> bool:
     """Whether ``name``, without a port, is a loopback name or address."""
     try:

@@ -11,6 +11,8 @@ from typing import Any
 
 from llamaduo.records import Question
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
 
 def bounded(question: Question, most_tokens: int) -> Question:
     """``question`` with a limit on its reply: its own, or else ``most_tokens``."""
@@ -41,7 +43,7 @@ def canonical_request(
         "options": dict(options) or None,
     }
     present = {name: value for name, value in request.items() if value is not None}
-    return json.dumps(present, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(present)
 
 
 def request_key(canonical: str) -> str:

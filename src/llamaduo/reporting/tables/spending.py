@@ -10,9 +10,10 @@ from llamaduo.reporting.tables.table import Column, Row, Table
 from llamaduo.service.ledger import SpendRow
 
 _NOTE = (
-    "Settled: replies that were read, at their price. In doubt: sent, and no reply was stored; lost"
-    " to retries: failed, and may be charged all the same. Both are in no sum: the provider's bill"
-    " decides. Not used: paid, part of settled, and of no use, so the question was asked again."
+    "Settled: replies that were read, at their price. In batches: with the provider, collected when"
+    " the run goes on. In doubt: sent, and no reply was stored; lost to retries: failed, and may be"
+    " charged all the same. These are in no sum: the provider's bill decides. Not used: paid, part"
+    " of settled, and of no use, so the question was asked again."
 )
 
 
