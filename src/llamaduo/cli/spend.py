@@ -22,7 +22,7 @@ def spend(
     """Money by stage, model and state: settled, in doubt after a crash, lost to retries."""
     from llamaduo.cli.output import print_json, print_tables
     from llamaduo.cli.session import begin_existing
-    from llamaduo.reporting.tables.leaving import egress
+    from llamaduo.reporting.tables.egress import egress
     from llamaduo.reporting.tables.spending import spending, total, unpriced
     from llamaduo.service.egress import read_egress
     from llamaduo.service.ledger import read_spend

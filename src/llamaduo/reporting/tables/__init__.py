@@ -6,9 +6,9 @@ its denominator, and what the run does not know is a dash.
 
 from llamaduo.reporting.tables.counts import stage_counts
 from llamaduo.reporting.tables.effort import spend, timings
+from llamaduo.reporting.tables.egress import egress, personal_data
 from llamaduo.reporting.tables.forecast import calls_ahead, work_ahead
 from llamaduo.reporting.tables.funnel import funnel_table
-from llamaduo.reporting.tables.leaving import egress, personal_data
 from llamaduo.reporting.tables.losses import drops_by_reason
 from llamaduo.reporting.tables.parity import parity_result, parity_table
 from llamaduo.reporting.tables.savings import break_even, own_costs, paper_case, paper_errata

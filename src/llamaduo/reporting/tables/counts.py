@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from llamaduo.records import Scores
 from llamaduo.reporting.evidence import AnsweredSet, CycleEvidence, Evidence
 from llamaduo.reporting.formatting import UNKNOWN, count, of, part
-from llamaduo.reporting.tables.leaving import personal_data
+from llamaduo.reporting.tables.egress import personal_data
 from llamaduo.reporting.tables.table import Column, Row, Table
 
 

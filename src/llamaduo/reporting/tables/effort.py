@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
 from llamaduo.reporting.evidence import Answers, CycleEvidence, Evidence
 from llamaduo.reporting.formatting import UNKNOWN, count, decimal, seconds, usd
 from llamaduo.reporting.migration_cost import migration_usd
+from llamaduo.reporting.tables.spending import settled, total
 from llamaduo.reporting.tables.table import Column, Row, Table
 from llamaduo.service.ledger import SpendRow
 
@@ -23,15 +25,13 @@ def spend(evidence: Evidence) -> Table:
         Column("out", group="Tokens"),
         Column("USD"),
     )
-    known = evidence.rehearsed or all(row.priced for row in evidence.spend)
-    rows = [_spend_row(row, row.priced or evidence.rehearsed) for row in evidence.spend]
-    if rows:
-        rows.append(_spend_total(evidence.spend, known))
+    spent = [replace(row, priced=row.priced or evidence.rehearsed) for row in evidence.spend]
+    rows = [_spend_row(row) for row in (*spent, *([total(spent)] if spent else []))]
     emphasis = frozenset({len(rows) - 1}) if rows else frozenset()
     return Table("Calls, tokens and dollars", columns, tuple(rows), _spend_note(evidence), emphasis)
 
 
-def _spend_row(row: SpendRow, known: bool) -> Row:
+def _spend_row(row: SpendRow) -> Row:
     return (
         row.stage,
         row.model,
@@ -40,21 +40,7 @@ def _spend_row(row: SpendRow, known: bool) -> Row:
         count(row.failed),
         count(row.input_tokens),
         count(row.output_tokens),
-        usd(row.usd) if known else UNKNOWN,
-    )
-
-
-def _spend_total(rows: Sequence[SpendRow], known: bool) -> Row:
-    total = usd(sum(row.usd for row in rows))
-    return (
-        "Total",
-        "",
-        count(sum(row.answered for row in rows)),
-        count(sum(row.in_doubt for row in rows)),
-        count(sum(row.failed for row in rows)),
-        count(sum(row.input_tokens for row in rows)),
-        count(sum(row.output_tokens for row in rows)),
-        total if known else f"at least {total}",
+        settled(row),
     )
 
 
@@ -66,7 +52,7 @@ def _spend_note(evidence: Evidence) -> str:
         notes.append("Free: this was a rehearsal, and its service LLM is a program.")
         notes.extend(_real_price(evidence))
     elif any(not row.priced for row in evidence.spend):
-        notes.append("A dash: no price is known for that model; set service.price.")
+        notes.append("A dash, or at least: not every price is known; set service.price.")
     if any(row.in_doubt for row in evidence.spend):
         notes.append("In doubt: sent, but no answer arrived; it may be billed and is in no sum.")
     return " ".join(notes)

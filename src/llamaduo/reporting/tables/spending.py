@@ -54,7 +54,7 @@ def _row(row: SpendRow) -> Row:
         row.stage,
         row.model,
         count(row.answered),
-        _settled(row),
+        settled(row),
         _some(row, row.waiting, f"up to {usd(row.waiting_usd_at_most)}"),
         _some(row, row.in_doubt, f"up to {usd(row.in_doubt_usd_at_most)}"),
         _some(row, row.charged, f"up to {usd(row.charged_usd_at_most)}"),
@@ -62,7 +62,8 @@ def _row(row: SpendRow) -> Row:
     )
 
 
-def _settled(row: SpendRow) -> str:
+def settled(row: SpendRow) -> str:
+    """The price of the replies of ``row``, as far as it is known."""
     if row.priced:
         return usd(row.usd)
     return f"at least {usd(row.usd)}" if row.usd else UNKNOWN
