@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.canary"]
+
 os.environ["OMP_NUM_THREADS"] = "1"
 
 settings.register_profile("llamaduo", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from llamaduo.cli.app import main
+from tests.canary import CANARY
 
 PAIRS = [
     {"instruction": f"Say the number {n} in words, please.", "response": f"n{n}"} for n in range(40)
@@ -89,7 +90,7 @@ def test_a_missing_key_is_named_before_anything_is_written(
 def test_money_is_not_spent_from_a_pipe_without_leave(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     write(lines(PAIRS))
     with Path("/dev/null").open() as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
@@ -97,7 +98,7 @@ def test_money_is_not_spent_from_a_pipe_without_leave(
     shown = capsys.readouterr().err
     assert "together $" in shown
     assert "--yes" in shown
-    assert "canary" not in shown
+    assert CANARY not in shown
     assert not Path("runs").exists()
 
 
@@ -167,7 +168,7 @@ def test_the_run_keeps_the_configuration_it_was_carried_on_with() -> None:
 def test_leave_to_spend_is_asked_for_by_every_command_that_spends(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     write(lines(PAIRS))
     assert llamaduo("coverage", "import") == 0
     with Path("/dev/null").open() as nothing:

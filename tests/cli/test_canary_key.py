@@ -18,9 +18,9 @@ import uvicorn
 from llamaduo.cli.app import main
 from llamaduo.rehearsal.app import rehearsal_app
 from llamaduo.rehearsal.record import Record
+from tests.canary import CANARY
 from tests.tiny_llama import build_tiny_llama
 
-CANARY = "sk-canary-5d1f0a7c93be4428"
 CONFIGURATION = """
 coverage: {{data: pairs.jsonl, reference_source: human, train_fraction: 0.7}}
 service: {{model: "openai-chat:gpt-4o", base_url: "{url}"}}

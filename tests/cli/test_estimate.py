@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from llamaduo.cli.app import main
+from tests.canary import CANARY
 from tests.tiny_llama import build_tiny_llama
 
 PAIRS = [
@@ -120,19 +121,19 @@ def test_a_run_that_cannot_cost_much_starts_without_a_question(
 def test_more_than_that_or_an_unknown_price_is_asked_about(
     service: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     write(f"service: {{{service}}}\n")
     assert from_a_pipe(monkeypatch, "judge") == 2
     shown = capsys.readouterr().err
     assert "nothing says that it may" in shown
     assert "limits.confirm_above_usd" in shown
-    assert "canary" not in shown
+    assert CANARY not in shown
 
 
 def test_without_a_price_no_sum_is_made_up(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     write("service: {model: 'openai-chat:our-own', base_url: 'https://llm.example.com/v1'}\n")
     assert from_a_pipe(monkeypatch, "judge") == 2
     shown = capsys.readouterr().err
@@ -143,7 +144,7 @@ def test_without_a_price_no_sum_is_made_up(
 def test_an_option_that_the_provider_does_not_take_is_told_before_anything_runs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     write("service: {options: {tpo_p: 1}}\n")
     assert from_a_pipe(monkeypatch, "run", "--yes") == 2
     assert "tpo_p is not one of its settings (did you mean top_p?)" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from llamaduo.cli.app import main
+from tests.canary import CANARY
 from tests.tiny_llama import build_tiny_llama
 
 TOPICS = [
@@ -126,8 +127,8 @@ def test_a_rehearsal_is_not_a_real_run(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_missing_sdk_is_named_before_anything_is_asked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
     if find_spec("anthropic"):
         pytest.skip("the SDK is installed here")
     assert llamaduo("run", "--yes") == 2

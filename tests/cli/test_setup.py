@@ -12,6 +12,7 @@ import pytest
 from llamaduo.cli.app import main
 from llamaduo.cli.starter import starter
 from llamaduo.config import load_config, parse_config
+from tests.canary import CANARY
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,7 @@ def test_enough_data_gets_a_final_split_and_a_conversation_its_group() -> None:
 def test_init_then_doctor(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     write([{"prompt": f"Say the word w{n}.", "completion": f"c {n}"} for n in range(30)])
     assert llamaduo("init", "--from", "pairs.jsonl") == 0
     assert "30 rows read" in capsys.readouterr().out
@@ -85,7 +86,7 @@ def test_init_then_doctor(
     checks = {check["what"]: check for check in json.loads(capsys.readouterr().out)}
     assert checks["Coverage data"]["found"].startswith("24 train, 6 test, 0 final")
     assert checks["openai-chat:gpt-4o"]["state"] == "ok"
-    assert "canary" not in json.dumps(checks)
+    assert CANARY not in json.dumps(checks)
 
 
 def test_doctor_names_what_is_missing(
@@ -105,7 +106,7 @@ def test_doctor_says_what_each_configured_provider_needs(
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "canary")
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", CANARY)
     bedrock = "anthropic-bedrock:anthropic.claude-haiku-4-5-20251001-v1:0"
     Path("llamaduo.yaml").write_text(
         "coverage: {data: nothing.jsonl}\n"
@@ -121,13 +122,13 @@ def test_doctor_says_what_each_configured_provider_needs(
     assert found == ("bedrock-runtime.eu-central-1.amazonaws.com: AWS_BEARER_TOKEN_BEDROCK is set")
     for extra in ("anthropic-vertex", "anthropic-bedrock", "google"):
         assert checks[f"llamaduo[{extra}]"]["state"] in ("ok", "optional")
-    assert "canary" not in json.dumps(checks)
+    assert CANARY not in json.dumps(checks)
 
 
 def test_doctor_says_what_batches_mean_for_a_provider(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     Path("llamaduo.yaml").write_text(
         "coverage: {data: nothing.jsonl}\nservice: {model: 'openai:gpt-4o', mode: batch}\n"
     )

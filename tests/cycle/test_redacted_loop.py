@@ -19,12 +19,12 @@ from llamaduo.service.egress import read_egress
 from llamaduo.storage.jsonl import read_record, read_records
 from llamaduo.storage.run_directory import RunDirectory
 from llamaduo.verification.verify import verify
+from tests.canary import CANARY
 from tests.cycle.small_loop import run_loop
 from tests.redaction.planted import planted
 from tests.tiny_llama import build_tiny_llama
 from tests.wiretap import tapped
 
-CANARY = "sk-proj-c4n4ryK3yOfTheService0123"
 VALUES = planted(1_000)
 ROWS = 50
 CONFIGURATION = """

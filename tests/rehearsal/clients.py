@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from llamaduo.records import Message
+from tests.canary import CANARY
 
-FAKE = "fake"
 """In the place of every key and token: nobody looks at them."""
 
 
@@ -46,7 +46,7 @@ async def openai_chat(url: str, ask: Ask) -> Said:
 
     form: Any = {"name": ask.shape, "schema": ask.schema, "strict": True}
     wanted: Any = {"type": "json_schema", "json_schema": form} if ask.schema else {"type": "text"}
-    async with AsyncOpenAI(api_key=FAKE, base_url=f"{url}/v1", max_retries=0) as client:
+    async with AsyncOpenAI(api_key=CANARY, base_url=f"{url}/v1", max_retries=0) as client:
         reply = await client.chat.completions.create(
             model="gpt-4o",
             messages=_turns(ask),  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ async def openai_responses(url: str, ask: Ask) -> Said:
     if ask.schema:
         wanted = {"type": "json_schema", "name": ask.shape, "schema": ask.schema, "strict": True}
     turns: Any = [turn for turn in _turns(ask) if turn["role"] != "system"]
-    async with AsyncOpenAI(api_key=FAKE, base_url=f"{url}/v1", max_retries=0) as client:
+    async with AsyncOpenAI(api_key=CANARY, base_url=f"{url}/v1", max_retries=0) as client:
         reply = await client.responses.create(
             model="gpt-5",
             instructions=_rules(ask),
@@ -89,7 +89,7 @@ async def openai_responses(url: str, ask: Ask) -> Said:
 async def anthropic(url: str, ask: Ask) -> Said:
     from anthropic import AsyncAnthropic
 
-    return await _messages(AsyncAnthropic(api_key=FAKE, base_url=url, max_retries=0), ask)
+    return await _messages(AsyncAnthropic(api_key=CANARY, base_url=url, max_retries=0), ask)
 
 
 async def anthropic_vertex(url: str, ask: Ask) -> Said:
@@ -98,7 +98,7 @@ async def anthropic_vertex(url: str, ask: Ask) -> Said:
     client = AsyncAnthropicVertex(
         project_id="a-project",
         region="europe-west1",
-        access_token=FAKE,
+        access_token=CANARY,
         base_url=f"{url}/v1",
         max_retries=0,
     )
@@ -109,8 +109,8 @@ async def anthropic_bedrock(url: str, ask: Ask) -> Said:
     from anthropic import AsyncAnthropicBedrock
 
     client = AsyncAnthropicBedrock(
-        aws_access_key=FAKE,
-        aws_secret_key=FAKE,
+        aws_access_key=CANARY,
+        aws_secret_key=CANARY,
         aws_region="eu-west-1",
         base_url=url,
         max_retries=0,
@@ -140,7 +140,7 @@ async def gemini(url: str, ask: Ask) -> Said:
     from google import genai
 
     options = genai.types.HttpOptions(base_url=url)
-    return await _contents(genai.Client(api_key=FAKE, http_options=options), ask)
+    return await _contents(genai.Client(api_key=CANARY, http_options=options), ask)
 
 
 async def gemini_vertex(url: str, ask: Ask) -> Said:
@@ -160,7 +160,7 @@ def fake_credentials() -> Any:
     """Credentials of Google's that need no network."""
     from google.oauth2.credentials import Credentials
 
-    return Credentials(token=FAKE)  # type: ignore[no-untyped-call]
+    return Credentials(token=CANARY)  # type: ignore[no-untyped-call]
 
 
 async def _contents(client: Any, ask: Ask) -> Said:

@@ -24,6 +24,7 @@ from llamaduo.tasks.templates import (
     repair_messages,
     synthesis_messages,
 )
+from tests.canary import CANARY
 from tests.rehearsal.clients import CLIENTS, Ask, Said, fake_credentials
 from tests.rehearsal.requests import TASK, ticket_pairs
 
@@ -128,7 +129,7 @@ async def test_a_bad_request_is_the_error_that_the_client_has_for_it(
 def test_openai_lists_models_and_says_which_one_ends(url: str) -> None:
     import openai
 
-    with openai.OpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0) as client:
+    with openai.OpenAI(api_key=CANARY, base_url=f"{url}/v1", max_retries=0) as client:
         listed = {model.id: model.shutdown_date for model in client.models.list()}
         with pytest.raises(openai.NotFoundError) as caught:
             client.models.retrieve("gpt-none")
@@ -143,7 +144,7 @@ def test_openai_lists_models_and_says_which_one_ends(url: str) -> None:
 def test_anthropic_resolves_an_alias_and_says_which_model_ends(url: str) -> None:
     import anthropic
 
-    with anthropic.Anthropic(api_key="k", base_url=url, max_retries=0) as client:
+    with anthropic.Anthropic(api_key=CANARY, base_url=url, max_retries=0) as client:
         listed = {model.id: model.lifecycle for model in client.models.list()}
         resolved = client.models.retrieve("llamaduo-rehearsal-latest")
         ending = client.models.retrieve("llamaduo-rehearsal-0")
@@ -165,7 +166,7 @@ def test_gemini_lists_models_with_what_an_alias_stands_for(
     from google import genai
 
     options = genai.types.HttpOptions(base_url=url)
-    access: Any = {"api_key": "k"}
+    access: Any = {"api_key": CANARY}
     if vertex:
         access = {"project": "p", "location": "l", "credentials": fake_credentials()}
     with genai.Client(vertexai=vertex, http_options=options, **access) as client:

@@ -22,10 +22,10 @@ from llamaduo.service.ledger import Ledger
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.retry import Backoff
 from llamaduo.service.settings import ServiceSettings
+from tests.canary import CANARY
 from tests.service.dialects import answer, chat, claude, gemini, responses, says
 from tests.service.loopback import Answer, Hang, Service, Step, error, serving
 
-CANARY = "sk-canary-8f4e1d0c9b7a"
 QUESTION = Question(stage="s", messages=(Message("user", "2 + 2?"),))
 
 

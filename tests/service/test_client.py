@@ -41,6 +41,7 @@ from llamaduo.service.retry import Backoff
 from llamaduo.service.secrets import Secret
 from llamaduo.service.settings import Price, ServiceSettings
 from llamaduo.service.transport import RecordingTransport
+from tests.canary import CANARY
 from tests.service.loopback import (
     SNAPSHOT,
     Answer,
@@ -54,7 +55,6 @@ from tests.service.loopback import (
     serving,
 )
 
-CANARY = "sk-canary-8f4e1d0c9b7a"
 AT_ONCE = Backoff(first=0.001, most=0.001)
 HTML = Answer(body=b"<html>Bad gateway</html>", headers=(("content-type", "text/html"),))
 

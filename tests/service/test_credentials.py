@@ -20,6 +20,7 @@ from llamaduo.service.ledger import Ledger
 from llamaduo.service.secrets import Secret
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.service.transport import CALL, Call, RecordingTransport
+from tests.canary import CANARY
 from tests.service.loopback import serving
 
 ON_GOOGLE = {"project": "p1", "location": "europe-west4"}
@@ -88,9 +89,9 @@ def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("settings", "variables"),
     [
-        (BEDROCK, {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}),
+        (BEDROCK, {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": CANARY}),
         (BEDROCK, {"AWS_PROFILE": "team"}),
-        (BEDROCK, {"AWS_BEARER_TOKEN_BEDROCK": "bedrock-api-key-1"}),
+        (BEDROCK, {"AWS_BEARER_TOKEN_BEDROCK": CANARY}),
     ],
 )
 def test_variables_that_name_credentials_are_enough(
@@ -122,9 +123,9 @@ def test_gemini_on_the_cloud_takes_a_key_where_no_project_is_set(
     express = ServiceSettings(model=GEMINI.model)
     with pytest.raises(KeyMissing, match="GOOGLE_API_KEY"):
         check_usable(express, None)
-    monkeypatch.setenv("GOOGLE_API_KEY", "express-key")
+    monkeypatch.setenv("GOOGLE_API_KEY", CANARY)
     check_usable(express, None)
-    assert credentials.key_of(express).reveal() == "express-key"
+    assert credentials.key_of(express).reveal() == CANARY
     assert isinstance(credentials.credentials_of(express), InTheRequest)
 
 
@@ -141,7 +142,7 @@ async def test_amazon_signs_what_is_sent_and_keeps_the_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-secret-itself")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "session")
     signed, other = post(), post(b'{"a": 1}')
     amazon = Amazon(BEDROCK)
@@ -153,7 +154,7 @@ async def test_amazon_signs_what_is_sent_and_keeps_the_secret(
     assert "/eu-central-1/bedrock/aws4_request" in value
     assert value.rpartition("=")[2] != other.headers["authorization"].rpartition("=")[2]
     assert signed.headers["x-amz-security-token"] == "session"
-    assert "the-secret-itself" not in str(signed.headers.multi_items())
+    assert CANARY not in str(signed.headers.multi_items())
     assert PLACEHOLDER not in str(signed.headers.multi_items())
 
 
@@ -241,7 +242,7 @@ async def test_a_call_without_credentials_never_leaves_and_is_not_in_doubt(
     async with serving() as service, httpx2.AsyncClient() as wire:
         with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
             transport = RecordingTransport(
-                ledger, wire, seconds=5, secret=Secret("k"), credentials=_Refused()
+                ledger, wire, seconds=5, secret=Secret(CANARY), credentials=_Refused()
             )
             async with (
                 httpx2.AsyncClient(transport=transport) as http,

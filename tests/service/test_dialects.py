@@ -18,11 +18,11 @@ from llamaduo.service.ledger import Ledger
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.retry import Backoff
 from llamaduo.tasks.templates import JUDGEMENT_SCHEMA, PAIRS_SCHEMA
+from tests.canary import CANARY
 from tests.service.dialects import DIALECTS, Dialect, answer, chat, claude, gemini, says
 from tests.service.dialects import responses as a_response
 from tests.service.loopback import SNAPSHOT, Answer, Service, error, serving
 
-CANARY = "sk-canary-8f4e1d0c9b7a"
 QUESTION = Question(
     stage="judge",
     messages=(Message("system", "Be strict."), Message("user", "Mark this.")),

@@ -21,6 +21,7 @@ from llamaduo.service.replay import replaying
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.tasks.settings import TaskSettings
 from llamaduo.tasks.templates import judge_messages, read_data
+from tests.canary import CANARY
 from tests.service.loopback import Answer, says, serving
 
 PERSONAL = "Write to ada@lovelace.org or +49 30 90182017."
@@ -77,7 +78,7 @@ def test_what_is_no_host_is_refused(entry: str) -> None:
 
 
 def test_another_host_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     other = settings("https://llm.acme.org/v1", egress_hosts=("api.openai.com",))
     with pytest.raises(UsageError, match=r"llm\.acme\.org is not among the hosts") as caught:
         check_usable(other, None)

@@ -19,6 +19,7 @@ from llamaduo.errors import BudgetExceeded
 from llamaduo.service.ledger import Attempt, Cost, Ledger, RawReply
 from llamaduo.service.pricing import most_usd, usd
 from llamaduo.service.settings import Price, ServiceSettings
+from tests.canary import CANARY
 from tests.service.loopback import Answer, Hang, Reset, says
 from tests.service.test_client import HTML, connected, question
 
@@ -114,7 +115,7 @@ PRICE = Price(input=0.0, output=100.0)
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-8f4e1d0c9b7a")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
 
 
 async def test_every_fault_together_stays_within_the_budget(tmp_path: Path) -> None:

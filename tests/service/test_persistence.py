@@ -25,6 +25,7 @@ from llamaduo.service.settings import ServiceSettings
 from llamaduo.synthesis.settings import SynthesisSettings
 from llamaduo.synthesis.synthesize import synthesize
 from llamaduo.tasks.settings import TaskSettings
+from tests.canary import CANARY
 from tests.evaluation.made import pair, response
 from tests.service.loopback import Answer, Hang, Reset, Service, says
 from tests.service.test_client import HTML, connected, question, rows
@@ -43,7 +44,7 @@ TORN = Answer(
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody")
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
 
 
 def marks(precision: int = 80) -> Answer:

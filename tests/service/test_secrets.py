@@ -24,10 +24,10 @@ from llamaduo.service.ledger import Ledger
 from llamaduo.service.masking import install, masked
 from llamaduo.service.secrets import Secret, is_open_to_others
 from llamaduo.service.settings import ServiceSettings
+from tests.canary import CANARY
 from tests.service.loopback import Answer, serving
 from tests.service.test_client import question
 
-CANARY = "sk-canary-0123456789abcdefXYZ"
 AWAY = "https://api.example/v1"
 
 
@@ -38,13 +38,13 @@ def in_file(path: Path) -> ServiceSettings:
 # --- where a key is kept ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [CANARY, f"{CANARY}\n", f"  {CANARY}\r\n\n"])
+@pytest.mark.parametrize("frame", ["{}", "{}\n", "  {}\r\n\n"])
 def test_a_key_in_a_file_is_found_and_the_variable_is_not_looked_at(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frame: str
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
     path = tmp_path / "key"
-    path.write_text(text)
+    path.write_text(frame.format(CANARY))
     assert find_key(in_file(path)).reveal() == CANARY
     monkeypatch.chdir(tmp_path)
     assert find_key(in_file(Path("key"))) == Secret(CANARY)
@@ -63,6 +63,7 @@ def test_a_key_in_a_file_is_found_and_the_variable_is_not_looked_at(
         (f"{CANARY}\xe4".encode(), "characters that no API key has"),
         (CANARY.encode() * 1000, "characters that no API key has"),
     ],
+    ids=["missing", "empty", "blank", "twice", "with its name", "not ASCII", "long"],
 )
 def test_a_file_without_one_key_is_refused_and_its_text_not_repeated(
     tmp_path: Path, content: bytes | None, what: str

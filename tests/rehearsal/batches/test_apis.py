@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, NotFoundError
 
+from tests.canary import CANARY
 from tests.service.batch.rehearsed import rehearsing
 
 LINE = {
@@ -21,7 +22,7 @@ LINE = {
 
 async def test_openai_s_files_and_a_batch_that_is_cancelled(tmp_path: Path) -> None:
     with rehearsing(tmp_path, seconds=60) as service:
-        async with AsyncOpenAI(api_key="k", base_url=f"{service.address}/v1") as client:
+        async with AsyncOpenAI(api_key=CANARY, base_url=f"{service.address}/v1") as client:
             content = json.dumps(LINE, ensure_ascii=False).encode()
             file = await client.files.create(file=("b.jsonl", content), purpose="batch")
             assert (await client.files.content(file.id)).content == content
@@ -45,7 +46,7 @@ async def test_anthropic_s_batch_that_is_cancelled(tmp_path: Path) -> None:
 
     params: Any = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
     with rehearsing(tmp_path, seconds=60) as service:
-        async with AsyncAnthropic(api_key="k", base_url=service.address) as client:
+        async with AsyncAnthropic(api_key=CANARY, base_url=service.address) as client:
             batches = client.messages.batches
             made = await batches.create(requests=[{"custom_id": "one", "params": params}])
             assert made.request_counts.processing == 1

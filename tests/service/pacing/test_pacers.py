@@ -9,6 +9,7 @@ import pytest
 from llamaduo.service import address
 from llamaduo.service.pacing.pacers import Pacers
 from llamaduo.service.settings import RateSettings, ServiceSettings
+from tests.canary import CANARY
 
 
 def settings(model: str = "openai-chat:gpt-test", **more: Any) -> ServiceSettings:
@@ -41,8 +42,8 @@ def test_the_lower_of_two_configured_limits_holds() -> None:
 
 def test_it_holds_no_key() -> None:
     pacers = Pacers()
-    pacers.of(settings(), "sk-canary")
-    assert "sk-canary" not in repr(vars(pacers))
+    pacers.of(settings(), CANARY)
+    assert CANARY not in repr(vars(pacers))
 
 
 @pytest.mark.parametrize(
