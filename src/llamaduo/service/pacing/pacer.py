@@ -161,6 +161,8 @@ class Pacer:
         if self._timer:
             self._timer.cancel()
             self._timer = None
+        if not self._line:
+            return
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._prepare(now)
