@@ -26,12 +26,20 @@ def test_import_contracts() -> None:
 def test_exported_names() -> None:
     assert dir(llamaduo) == [
         "Config",
+        "CurationSettings",
+        "FinalSplit",
         "LlamaduoError",
+        "Message",
         "Pair",
+        "Provenance",
         "Run",
         "Scores",
+        "TaskSettings",
+        "TestSplit",
+        "TrainSplit",
         "Verdict",
         "__version__",
+        "curate",
         "load_config",
         "migrate",
     ]
@@ -46,7 +54,7 @@ def test_help_imports_nothing_heavy() -> None:
         "sys.argv = ['llamaduo', '--help']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
         "heavy = {'torch', 'transformers', 'openai', 'anthropic', 'pydantic_ai', 'altair',"
-        " 'datasets', 'pyarrow', 'httpx2', 'llamaduo.config', 'pydantic'}\n"
+        " 'datasets', 'pyarrow', 'httpx2', 'numba', 'numpy', 'llamaduo.config', 'pydantic'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run(

@@ -15,30 +15,58 @@ _HOMES = {
     "load_config": "llamaduo.config",
     "Run": "llamaduo.run",
     "migrate": "llamaduo.cycle",
+    "curate": "llamaduo.curation.curate",
+    "CurationSettings": "llamaduo.curation.settings",
+    "TaskSettings": "llamaduo.tasks.settings",
     "LlamaduoError": "llamaduo.errors",
+    "FinalSplit": "llamaduo.records",
+    "Message": "llamaduo.records",
     "Pair": "llamaduo.records",
+    "Provenance": "llamaduo.records",
     "Scores": "llamaduo.records",
+    "TestSplit": "llamaduo.records",
+    "TrainSplit": "llamaduo.records",
     "Verdict": "llamaduo.records",
 }
 
 __all__ = [
     "Config",
+    "CurationSettings",
+    "FinalSplit",
     "LlamaduoError",
+    "Message",
     "Pair",
+    "Provenance",
     "Run",
     "Scores",
+    "TaskSettings",
+    "TestSplit",
+    "TrainSplit",
     "Verdict",
     "__version__",
+    "curate",
     "load_config",
     "migrate",
 ]
 
 if TYPE_CHECKING:
     from llamaduo.config import Config, load_config
+    from llamaduo.curation.curate import curate
+    from llamaduo.curation.settings import CurationSettings
     from llamaduo.cycle import migrate
     from llamaduo.errors import LlamaduoError
-    from llamaduo.records import Pair, Scores, Verdict
+    from llamaduo.records import (
+        FinalSplit,
+        Message,
+        Pair,
+        Provenance,
+        Scores,
+        TestSplit,
+        TrainSplit,
+        Verdict,
+    )
     from llamaduo.run import Run
+    from llamaduo.tasks.settings import TaskSettings
 
 
 def __getattr__(name: str) -> Any:

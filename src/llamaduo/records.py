@@ -464,6 +464,66 @@ class Curated:
     discounted: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """The instructions, or the responses, of one side of a :class:`Portrait`.
+
+    ``lengths`` are in the portrait's unit, None where there are no pairs. ``scripts`` and
+    ``languages`` count the sampled texts; ``languages`` is None where curation does not look at
+    them. ``distinct`` are distinct-1, -2 and -3: the share of a text's n-grams that are different
+    ones. It falls with the number of n-grams, so it is taken over equally many of both sides,
+    as ``distinct_over`` says; None where a side has none.
+    """
+
+    lengths: TokenStatistics | None
+    scripts: Mapping[str, int]
+    languages: Mapping[str, int] | None
+    distinct: tuple[float | None, ...]
+    distinct_over: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """The train split, or the synthetic pairs, of a :class:`Portrait`.
+
+    ``lengths`` and ``labels`` are those of all pairs, everything else of ``sampled`` ones, evenly
+    spaced. ``lengths`` are Table 4's: instruction and response together. ``labels`` is None
+    where the task has no closed set of them. ``templates`` is how many equally large families
+    would make two instructions be of the same as often as they are; None where no two are.
+    """
+
+    pairs: int
+    sampled: int
+    lengths: TokenStatistics | None
+    instruction: Wording
+    response: Wording
+    labels: Mapping[str, int] | None
+    refusals: int
+    templates: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Instructions of one template: ``example`` is one of them. ``train`` and ``synthetic`` are
+    its shares of each side's sampled pairs, 0 to 1."""
+
+    example: str
+    train: float
+    synthetic: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portrait:
+    """What synthesis does to the data, the paper's "bias": the train split beside the synthetic
+    pairs. ``families`` are the largest of either side, ``warnings`` sentences for a person."""
+
+    train: Side
+    synthetic: Side
+    unit: Literal["words", "tokens"]
+    families: tuple[Family, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SynthesisFigures:
     """``synthesis.json``: a :class:`RawBatch` without its pairs."""
@@ -561,7 +621,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``done`` of ``total`` units of work of one stage. ``unit`` names them."""
+    """``done`` of ``total`` units of work of one stage. ``unit`` names them.
+
+    A "stage" begins and ends with ``done``; a "warning" and a "notice" are said once, as their
+    ``detail``.
+    """
 
     stage: str
     done: int

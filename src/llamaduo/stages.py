@@ -18,6 +18,9 @@ from llamaduo.coverage.importing import import_pairs
 from llamaduo.coverage.lengths import describe, measure_lengths, measure_tokens
 from llamaduo.coverage.splitting import split
 from llamaduo.curation.curate import curate
+from llamaduo.curation.languages import language_of, script_of
+from llamaduo.curation.portrait import portray
+from llamaduo.curation.settings import CurationSettings
 from llamaduo.errors import RunError
 from llamaduo.evaluation.judge import check_unscored, judge
 from llamaduo.evaluation.scores import score
@@ -43,12 +46,13 @@ from llamaduo.records import (
     TrainSplit,
 )
 from llamaduo.redaction.pairs import redact_pairs
-from llamaduo.reporting.evidence import gather
+from llamaduo.reporting.evidence import Tell, gather
 from llamaduo.reporting.report import write_report
 from llamaduo.run import Run, step
 from llamaduo.service.client import connect
 from llamaduo.storage.jsonl import read_record, read_records, write_record, write_records
 from llamaduo.synthesis.synthesize import synthesize
+from llamaduo.tasks.showing import visible
 
 # --- coverage -----------------------------------------------------------------------------
 
@@ -336,9 +340,10 @@ async def _synthesize(run: Run, cycle: int, train: TrainSplit) -> RawBatch:
 def curate_batch(
     run: Run, cycle: int, raw: Sequence[Pair], earlier: Sequence[Pair], split: Split
 ) -> tuple[Pair, ...]:
-    """ψ: deduplicate, filter, decontaminate; every drop with its reason (Eq. 7)."""
+    """ψ: deduplicate, filter, decontaminate; every drop with its reason (Eq. 7). What the batch
+    has done to the data is looked at besides."""
     folder = run.directory.cycle(cycle)
-    names = ("synthetic.jsonl", "dropped.jsonl", "curation.json")
+    names = ("synthetic.jsonl", "dropped.jsonl", "curation.json", "portrait.json")
     files = [folder / name for name in names]
 
     def work() -> None:
@@ -357,6 +362,13 @@ def curate_batch(
         steps = Counter(drop.step for drop in curated.dropped)
         figures = CurationFigures(len(curated.kept), dict(steps), curated.discounted)
         write_record(files[2], figures)
+        portrait = portray(
+            split.train.pairs, curated.kept, task=run.config.task, settings=run.config.curation
+        )
+        write_record(files[3], portrait)
+        for warning in portrait.warnings:
+            detail = visible(f"after cycle {cycle}: {warning}")
+            run.notify(Event("curate", 0, None, "warning", detail))
 
     def load() -> tuple[Pair, ...]:
         return read_records(files[0], Pair)
@@ -369,8 +381,24 @@ def curate_batch(
 
 def report_on(run: Run) -> Path:
     """Write the report from what is in the run directory, so that it can be written again."""
-    evidence = gather(run.directory.root, run.ledger.spend())
+    tell = telling(run.config.curation)
+    evidence = gather(run.directory.root, run.ledger.spend(), tell=tell)
     return write_report(evidence, run.directory.report, notify=run.notify)
+
+
+MOST_TOLD = 2000
+"""Texts whose language is told, which takes a millisecond each; of more, the scripts are."""
+
+
+def telling(settings: CurationSettings) -> Tell:
+    """How a report tells what texts are written in: by language where curation looks at
+    languages, else by script."""
+
+    def tell(texts: Sequence[str]) -> Sequence[str]:
+        by_language = settings.languages and len(texts) <= MOST_TOLD
+        return language_of(texts) if by_language else [script_of(text) for text in texts]
+
+    return tell
 
 
 def _name(cycle: int, stage: str) -> str:

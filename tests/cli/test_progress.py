@@ -31,3 +31,26 @@ def test_a_warning_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> N
     with showing_progress() as notify:
         notify(Event("service", 0, None, "warning", "the name moves"))
     assert capsys.readouterr().err == "Warning: the name moves\n"
+
+
+def test_a_notice_is_a_line_under_the_name_of_its_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing_progress() as notify:
+        notify(Event("cycle 0: curate", 0, None, "notice", "compiling"))
+        notify(Event("cycle 0: curate", 0, None, "pairs", "reading"))
+    assert capsys.readouterr().err == "cycle 0: curate: compiling\n"
+
+
+def test_what_is_left_is_told_by_the_pace_since_counting_began(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading took 100 s, then ten of a hundred pairs took as many seconds."""
+    now = 0.0
+    monkeypatch.setattr("llamaduo.cli.progress.time.monotonic", lambda: now)
+    with showing_progress() as notify:
+        notify(Event("curate", 0, 1, "stage"))
+        notify(Event("curate", 0, None, "pairs", "reading"))
+        now = 100.0
+        notify(Event("curate", 10, 100, "pairs"))
+        now = 110.0
+        notify(Event("curate", 20, 100, "pairs"))
+    assert capsys.readouterr().err == "curate: 20 of 100 pairs, about 80 s left\n"

@@ -58,6 +58,7 @@ def curated(
     final: Sequence[Pair] = (),
     settings: CurationSettings = SETTINGS,
     task: TaskSettings | None = None,
+    threads: int | None = None,
 ) -> Curated:
     return curate(
         raw,
@@ -67,6 +68,7 @@ def curated(
         final=FinalSplit(tuple(final)),
         settings=settings,
         task=task or TaskSettings(),
+        threads=threads,
     )
 
 

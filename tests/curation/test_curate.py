@@ -8,8 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamaduo.curation.curate import curate
-from llamaduo.curation.decontamination import Decontamination
-from llamaduo.curation.reading import reader_of
 from llamaduo.records import Event, FinalSplit, Message, Pair, TestSplit, TrainSplit
 from llamaduo.tasks.settings import TaskSettings
 from tests.curation.making import SETTINGS, curated, pair
@@ -47,10 +45,6 @@ def test_invariants(
     assert again.kept == result.kept
     assert not again.dropped
     assert not curated(result.kept, train, test, earlier=[*earlier, *result.kept]).kept
-
-    reader = reader_of(train, SETTINGS.shared_frame)
-    step = Decontamination([reader.read(p) for p in (*test, *final)], SETTINGS)
-    assert not any(step.objection(reader.read(p)) for p in result.kept)
 
 
 @given(PAIRS, PAIRS)
@@ -90,8 +84,11 @@ def test_every_pair_is_reported_as_done() -> None:
         task=TaskSettings(),
         notify=events.append,
     )
-    assert [(e.stage, e.done, e.total, e.unit, e.detail) for e in events] == [
-        ("curate", 1, 3, "pairs", "1 kept"),
-        ("curate", 2, 3, "pairs", "1 kept"),
-        ("curate", 3, 3, "pairs", "2 kept"),
-    ]
+    done = [(e.stage, e.done, e.total, e.unit) for e in events if e.total]
+    assert done[-1] == ("curate", 3, 3, "pairs")
+
+
+def test_threads_change_nothing() -> None:
+    raw = [pair(f"Write {n} lines about bread and rain", "x " * n) for n in range(1, 40)]
+    alone, together = (curated(raw, raw[:2], threads=threads) for threads in (1, 3))
+    assert alone == together

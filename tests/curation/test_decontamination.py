@@ -1,22 +1,42 @@
-"""Step 5: copies of held-out pairs are caught, on real pairs too; clean ones are not."""
+"""Step 5: copies of held-out pairs are caught, on real pairs and tickets; clean ones are not."""
 
 from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from llamaduo.curation.decontamination import Decontamination
-from llamaduo.curation.reading import reader_of
+from llamaduo.curation.decontamination import contaminated
+from llamaduo.curation.objection import Objection
+from llamaduo.curation.reading import Reading, read_pairs
+from llamaduo.curation.settings import CurationSettings
 from llamaduo.records import Pair
+from llamaduo.rehearsal.tickets import tickets
 from llamaduo.tasks.words import words
+from tests.curation.held_out_oracle import Oracle, Plain, Text
 from tests.curation.making import SETTINGS, curated, pair, pair_of_row, verdicts
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 WRAPPED = "Before the meeting on Tuesday read what a colleague sent me. {} Then tell me why."
 LONG = " ".join(f"fact{i}" for i in range(30))
+
+
+def objections(
+    raw: Sequence[Pair],
+    train: Sequence[Pair],
+    held: Sequence[Pair],
+    settings: CurationSettings = SETTINGS,
+    threads: int = 1,
+) -> list[Objection | None]:
+    reading = read_pairs(train, (), raw, held, settings.shared_frame)
+    return contaminated(reading, [p.id for p in held], settings, threads)
 
 
 def test_the_dropped_pair_names_the_held_out_pair_and_why() -> None:
@@ -42,12 +62,15 @@ def test_a_long_passage_in_common_is_a_copy_even_in_a_long_instruction() -> None
     assert curated([shorter], held_out=[held]).kept == (shorter,)
 
 
-def test_a_short_response_in_common_decides_nothing_and_a_long_one_does() -> None:
-    held = [pair("Where is the river Ebro?", "In Spain."), pair("Say what you know", LONG)]
+def test_a_long_response_in_common_decides_with_a_prompt_half_as_like_and_a_short_one_never() -> (
+    None
+):
+    held = [pair("Where is the river Ebro?", "In Spain."), pair("Say all you know of Spain", LONG)]
     label = pair("Which country has the most olive trees?", "In Spain.")
-    answer = pair("List every fact from the table of last year", LONG + " indeed")
-    result = curated([label, answer], held_out=held)
-    assert result.kept == (label,)
+    alone = pair("List every fact from the table of last year", LONG + " indeed")
+    answer = pair("Please say now all that you know", LONG + " indeed")
+    result = curated([label, alone, answer], held_out=held)
+    assert result.kept == (label, alone)
     assert verdicts(result) == [
         ("decontamination", "response resembles a held-out one", held[1].id)
     ]
@@ -70,7 +93,120 @@ def test_a_shared_frame_is_no_resemblance_and_a_copy_inside_it_is() -> None:
     assert verdicts(result)[0][0] == "decontamination"
 
 
-# --- real pairs ---------------------------------------------------------------------------
+def test_an_edit_inside_a_frame_does_not_hide_a_copy() -> None:
+    frame = "Classify the message below as praise or complaint and give one word: {} Thank you"
+    train = [pair(frame.format(m), "praise") for m in ("love it", "well done", "great staff")]
+    held = pair(frame.format("nobody answered the phone all day"), "complaint")
+    edits = held.instruction.replace("message", "sentence").replace("one", "your")
+    assert verdicts(curated([pair(edits)], train, [held]))[0][0] == "decontamination"
+
+
+def test_what_several_train_prompts_say_is_no_evidence_of_having_seen_another() -> None:
+    """Two tickets with the same phrases, of which the train split has many, and other numbers."""
+    ticket = "{} here, {} the lamp flickers {} please hurry {}"
+    names, openers = ("Ana", "Bo", "Cy", "Di", "Ed", "Fay"), ("hello", "good day", "dear all")
+    train = [
+        pair(ticket.format(names[i % 6], openers[i % 3], 100 + i, f"t{i % 40}")) for i in range(120)
+    ]
+    held = [pair(ticket.format("Ana", "hello", 900, "t7")), pair("Water the zinnias before noon")]
+    clean = pair(ticket.format("Ana", "hello", 901, "t8"))
+    copy = pair("Water the zinnias before tea")
+    found = objections([clean, copy, held[0]], train, held)
+    assert [objection and objection.lost_to for objection in found] == [
+        None,
+        held[1].id,
+        held[0].id,
+    ]
+
+
+def test_the_pair_named_is_the_one_that_ours_shares_most_with_and_the_earliest_of_equals() -> None:
+    most = pair("Name three rivers that flow through the north of Spain")
+    less = pair("Name three towns that lie along the north of Spain")
+    again = pair(most.instruction, "Ebro, Duero, Sil")
+    raw = [pair("Name three rivers that flow through the north of Portugal")]
+    for held, named in (((less, most), most), ((less, again, most), again)):
+        assert [o and o.lost_to for o in objections(raw, (), held)] == [named.id]
+
+
+# --- equal to brute force -------------------------------------------------------------------
+
+WORDS = st.sampled_from([*"abcdefgh", "zwei", "三", "δ"])
+SENTENCES = st.lists(WORDS, max_size=14).map(" ".join)
+LONG_TEXTS = st.integers(0, 50).map(lambda n: " ".join(f"{'ab'[i % 2]}{i % 37}" for i in range(n)))
+FRAMES = st.sampled_from(["{}", "say it now: {}", "say it now: {} in the end", "{} {}"])
+
+
+@st.composite
+def pairs_of(draw: st.DrawFn) -> Pair:
+    text, response = draw(SENTENCES), draw(st.one_of(SENTENCES, LONG_TEXTS))
+    return pair(draw(FRAMES).format(text, draw(SENTENCES)), response)
+
+
+def plain(reading: Reading) -> list[Plain]:
+    """The rows of ``reading`` in words."""
+    sides = []
+    for field in (reading.instruction, reading.response):
+        names = [reading.vocabulary.word(int(word)) for word in field.whole.words]
+        ends = field.whole.starts.tolist()
+        sides.append(
+            [Text(tuple(names[a:b]), tuple(field.framed[a:b].tolist())) for a, b in pairwise(ends)]
+        )
+    return [Plain(prompt, response) for prompt, response in zip(*sides, strict=True)]
+
+
+SIGNS = {
+    "instruction resembles a held-out one": "like",
+    "instruction contains a held-out one": "contains",
+    "instruction copies a held-out one": "copies",
+    "response resembles a held-out one": "response",
+}
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.lists(pairs_of(), max_size=8),
+    st.lists(pairs_of(), min_size=1, max_size=6),
+    st.lists(pairs_of(), min_size=1, max_size=10),
+    st.sampled_from([0.5, 0.6, 0.7, 0.9, 1.0]),
+    st.sampled_from([2, 4, 8]),
+)
+@example([], [pair("", ""), pair("?!", "?!")], [pair("", ""), pair("?!", "?!")], 0.7, 2)
+def test_equal_to_comparing_everything_with_everything(
+    train: list[Pair], held: list[Pair], raw: list[Pair], limit: float, run: int
+) -> None:
+    dials = CurationSettings(contamination=limit, contamination_ngram=run)
+    rows = plain(read_pairs(train, (), raw, held, dials.shared_frame))
+    first = len(train) + len(raw)
+    oracle = Oracle(rows[: len(train)], rows[first:], Fraction(str(limit)), run)
+    expected = [oracle.verdict(ours) for ours in rows[len(train) : first]]
+    for threads in (1, 3):
+        found = objections(raw, train, held, dials, threads)
+        assert expected == [
+            objection and (SIGNS[objection.reason.partition(" (")[0]], _number(objection, held))
+            for objection in found
+        ]
+
+
+def _number(objection: Objection, held: Sequence[Pair]) -> int:
+    return [p.id for p in held].index(objection.lost_to or "")
+
+
+def test_a_pair_is_judged_by_itself() -> None:
+    rows = [pair_of_row(row) for row in tickets(160, 5)]
+    train, held, raw = rows[:48], rows[48:72], rows[60:]
+    together = objections(raw, train, held, threads=2)
+    assert together == [objections([p], train, held)[0] for p in raw]
+    assert [o.lost_to for o in together[:12] if o] == [p.id for p in raw[:12]]
+
+
+def test_texts_of_sixty_thousand_words() -> None:
+    held = pair(" ".join(f"h{i % 5000}" for i in range(60_000)))
+    other = pair(" ".join(f"s{i % 5000}" for i in range(60_000)))
+    found = objections([pair(held.instruction + " and more"), other], (), [held])
+    assert [o and o.lost_to for o in found] == [held.id, None]
+
+
+# --- planted copies and clean pairs ---------------------------------------------------------
 
 REWRITTEN = ("audiobook", "sudoku")
 """Prompts that the data has twice or three times over, reworded: rightly taken for copies."""
@@ -97,20 +233,31 @@ def edited(text: str, share: float, chance: random.Random, vocabulary: list[str]
 @pytest.mark.parametrize("name", ["no_robots_classify.jsonl", "no_robots_coding.jsonl"])
 def test_planted_copies_of_real_pairs_are_caught(name: str) -> None:
     pairs = real_pairs(name)
-    train, held = pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]
+    half = len(pairs) // 2
+    caught = recalls(pairs[:half], pairs[half:])
+    assert caught["verbatim"] == caught["embedded"] == 1
+    assert caught["0.1"] >= 0.99
+    assert caught["0.2"] >= 0.97
+
+
+def test_planted_copies_of_tickets_are_caught() -> None:
+    rows = [pair_of_row(row) for row in tickets(600, 4)]
+    caught = recalls(rows[:400], rows[400:])
+    assert caught["verbatim"] == caught["embedded"] == 1
+    assert caught["0.1"] >= 0.985
+    assert caught["0.2"] >= 0.95
+
+
+def recalls(train: list[Pair], held: list[Pair]) -> dict[str, float]:
+    """For each way of planting copies of ``held``, the share of them that is caught."""
     chance = random.Random(2)
     vocabulary = sorted({word for p in train for word in words(p.instruction)})
-    reader = reader_of(train, SETTINGS.shared_frame)
-    step = Decontamination([reader.read(p) for p in held], SETTINGS)
-
-    def caught(plant: str) -> float:
-        planted = [pair(_planted(plant, p, train, chance, vocabulary), "other") for p in held]
-        return sum(step.objection(reader.read(p)) is not None for p in planted) / len(held)
-
-    assert caught("verbatim") == 1
-    assert caught("embedded") == 1
-    assert caught("0.1") >= 0.99
-    assert caught("0.2") >= 0.97
+    caught = {}
+    for plant in ("verbatim", "embedded", "0.1", "0.2"):
+        copies = [pair(_planted(plant, p, train, chance, vocabulary), "other") for p in held]
+        found = objections(copies, train, held)
+        caught[plant] = sum(objection is not None for objection in found) / len(held)
+    return caught
 
 
 def _planted(
@@ -129,8 +276,16 @@ def test_clean_real_pairs_are_not_taken_for_copies(name: str) -> None:
     pairs = real_pairs(name)
     half = len(pairs) // 2
     train, held = pairs[:half], pairs[half:]
-    reader = reader_of(train, SETTINGS.shared_frame)
-    step = Decontamination([reader.read(p) for p in held], SETTINGS)
-    flagged = [p for p in train if step.objection(reader.read(p)) is not None]
+    found = zip(train, objections(train, train, held), strict=True)
+    flagged = [p for p, objection in found if objection is not None]
     clean = [p for p in flagged if not any(mark in p.instruction.lower() for mark in REWRITTEN)]
-    assert len(clean) <= 0.01 * half
+    assert not clean
+
+
+def test_clean_tickets_are_hardly_ever_taken_for_copies() -> None:
+    taken = 0
+    for seed in range(5):
+        rows = [pair_of_row(row) for row in tickets(1600, seed)]
+        found = objections(rows[600:], rows[:400], rows[400:600])
+        taken += sum(objection is not None for objection in found)
+    assert taken <= 0.004 * 5000

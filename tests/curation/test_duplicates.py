@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaduo.curation.duplicates import NearDuplicates
-from llamaduo.curation.reading import reader_of
-from llamaduo.tasks.words import jaccard, shingles
+from llamaduo.curation.duplicates import normalised
 from tests.curation.making import curated, pair, verdicts
 
 STEP = "exact duplicates"
@@ -42,15 +40,19 @@ def test_a_near_duplicate_names_the_pair_that_it_lost_to() -> None:
     assert verdicts(result) == [("near-duplicates", "nearly the same as another pair", known.id)]
 
 
-@given(st.lists(st.text("abc ", min_size=1, max_size=14), min_size=2, max_size=8))
-def test_near_duplicates_are_those_whose_jaccard_index_reaches_the_limit(
-    texts: list[str],
-) -> None:
-    reader = reader_of([], 0.05)
-    readings = [reader.read(pair(text, "d e")) for text in texts]
-    sets = [shingles(r.instruction.whole + r.response.whole) for r in readings]
-    step = NearDuplicates(Fraction("0.5"))
-    for reading in readings[:-1]:
-        step.admit(reading)
-    reaches = any(jaccard(sets[-1], other) >= 0.5 for other in sets[:-1])
-    assert (step.objection(readings[-1]) is not None) == reaches
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_text_takes_a_shorter_way_to_the_same(text: str) -> None:
+    long_way = unicodedata.normalize("NFKC", text).casefold().split()
+    assert normalised(text) == " ".join(long_way)
+
+
+def test_characters_that_look_the_same_are_the_same() -> None:
+    first, again = pair("What is ﬁne wine?", "red"), pair("what is fine\u00a0WINE?", "white")
+    assert verdicts(curated([first, again]))[0][0] == STEP
+
+
+def test_the_turns_before_count() -> None:
+    first = pair("Where is Lyon?", "In France.", system="Answer briefly.")
+    assert not curated([first, pair("Where is Paris?", "There.", system="At length.")]).dropped
+    other = pair("Where is Lyon?", "In France.", system="Answer at length.")
+    assert [d.step for d in curated([first, other]).dropped] != [STEP]

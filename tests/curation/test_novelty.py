@@ -1,64 +1,12 @@
-"""Step 4 equals brute force, and compares exactly."""
+"""Step 4: what is new. That it equals brute force is in ``test_exactness.py``."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from llamaduo.curation.novelty import Novelty, RougeIndex
-from llamaduo.curation.reading import Reading, Text, reader_of
-from llamaduo.tasks.words import lcs_length, rouge_l
+from llamaduo.curation.novelty import Compared
+from llamaduo.curation.settings import CurationSettings
 from tests.curation.making import curated, pair, verdicts
-
-INSTRUCTIONS = st.lists(
-    st.lists(st.sampled_from("abcdef"), min_size=1, max_size=9).map(" ".join), max_size=14
-)
-
-
-def text(tokens: list[str]) -> Text:
-    return Text(tuple(tokens), (tuple(tokens),), tuple(tokens))
-
-
-def reaches(a: Text, b: Text, tenths: int) -> bool:
-    """ROUGE-L F ≥ tenths/10 in both views, in whole numbers."""
-    views = ((a.whole, b.whole), (a.remaining, b.remaining))
-    return all(20 * lcs_length(x, y) >= tenths * (len(x) + len(y)) for x, y in views)
-
-
-@settings(max_examples=200)
-@given(INSTRUCTIONS, INSTRUCTIONS, st.integers(3, 10))
-def test_the_kept_set_equals_brute_force(train: list[str], raw: list[str], tenths: int) -> None:
-    reader = reader_of([pair(instruction) for instruction in train], 0.05)
-    known: list[Reading] = [reader.read(pair(instruction)) for instruction in train]
-    step = Novelty(Fraction(tenths, 10))
-    for reading in known:
-        step.admit(reading)
-    for reading in (reader.read(pair(instruction)) for instruction in raw):
-        objection = step.objection(reading)
-        close = [k for k in known if reaches(k.instruction, reading.instruction, tenths)]
-        assert (objection is not None) == bool(close)
-        if objection is None:
-            known.append(reading)
-            step.admit(reading)
-        else:
-            assert objection.lost_to in {k.pair.id for k in close}
-
-
-@pytest.mark.parametrize(
-    ("common", "n", "m"), [(7 * k, 10 * k + d, 10 * k - d) for k in (1, 2, 3, 9) for d in (0, 1, 2)]
-)
-def test_exactly_at_the_limit_is_at_the_limit(common: int, n: int, m: int) -> None:
-    shared = [f"s{i}" for i in range(common)]
-    a = shared + [f"a{i}" for i in range(n - common)]
-    b = shared + [f"b{i}" for i in range(m - common)]
-    index = RougeIndex(Fraction("0.7"))
-    index.add(text(a), "a")
-    assert rouge_l(a, b) == pytest.approx(0.7)
-    assert index.like(text(b)) == (Fraction(7, 10), "a")
-    assert index.like(text([*b, "one", "more"])) is None
 
 
 def test_the_drop_says_how_close_it_was_and_to_what() -> None:
@@ -93,3 +41,42 @@ def test_prompts_that_differ_only_in_which_frame_they_use_are_not_alike() -> Non
     ]
     one, other = (pair(f"Zoe: {body} today") for body in bodies[:2])
     assert curated([one, other], train).kept == (one, other)
+
+
+LONG = " ".join(f"word{i}" for i in range(40))
+OTHER = " ".join(f"else{i}" for i in range(60))
+
+
+@pytest.mark.parametrize(
+    ("field", "instruction", "response", "dropped"),
+    [
+        ("instruction", "Name three large rivers of Spain", OTHER, True),
+        ("instruction", "Who painted the ceiling", LONG + " end", False),
+        ("response", "Who painted the ceiling", LONG + " end", True),
+        ("response", "Name three large rivers of Spain", OTHER, False),
+        ("both", "Name three large rivers of Spain", LONG + " " + OTHER[:90], True),
+        ("both", "Name three large rivers of Spain", OTHER, False),
+    ],
+)
+def test_the_fields_that_are_compared(
+    field: Compared, instruction: str, response: str, *, dropped: bool
+) -> None:
+    settings = CurationSettings(novelty_field=field, near_duplicate=1)
+    known = pair("Name three long rivers of Spain", LONG)
+    result = curated([pair(instruction, response)], [known], settings=settings)
+    assert [d.step for d in result.dropped] == ["novelty"] * dropped
+
+
+@pytest.mark.parametrize("field", ["response", "both"])
+def test_a_short_response_says_nothing(field: Compared) -> None:
+    settings = CurationSettings(novelty_field=field)
+    pairs = [pair("Is water wet", "yes it is"), pair("Does iron float at sea", "yes it is")]
+    assert not curated(pairs, settings=settings).dropped
+
+
+def test_stems_make_inflected_words_alike() -> None:
+    pytest.importorskip("nltk")
+    one, other = pair("List painted ceilings and walls"), pair("Listing painting ceiling and wall")
+    assert not curated([one, other]).dropped
+    result = curated([one, other], settings=CurationSettings(stemming=True))
+    assert [d.step for d in result.dropped] == ["novelty"]

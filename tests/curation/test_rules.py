@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from llamaduo.curation.norms import norms_of
+from llamaduo.curation.rules import RULES, broken_rules
 from llamaduo.curation.settings import CurationSettings
 from llamaduo.records import Pair
 from llamaduo.tasks.settings import TaskSettings
-from tests.curation.making import curated, pair
+from tests.curation.making import pair
 
 TRAIN = [
     pair("Where is the river Ebro?", "In Spain."),
@@ -26,9 +29,9 @@ def reason(
     **limits: int,
 ) -> str | None:
     """The reason of the quality rule that ``broken`` breaks, if any."""
-    result = curated([broken], train, settings=CurationSettings(**limits), task=task)
-    drops = [drop for drop in result.dropped if drop.step == "quality rules"]
-    return drops[0].reason if drops else None
+    norms = norms_of(train, task or TaskSettings(), CurationSettings(**limits))
+    [objection] = broken_rules([broken], norms)
+    return objection.reason if objection else None
 
 
 @pytest.mark.parametrize(
@@ -177,3 +180,71 @@ def test_labels_seen_rarely_or_too_many_are_no_closed_set() -> None:
     many = labelled(*[f"label {i}" for i in range(51)] * 3)
     assert reason(pair(ASK, "question"), rare, task) is None
     assert reason(pair(ASK, "question"), many, task) is None
+
+
+def test_the_first_rule_broken_is_named_and_order_is_kept() -> None:
+    raw = [
+        pair(ASK, "Tulips."),
+        pair("", "See https://flowers.example/tulips"),
+        pair(ASK, "Reeds."),
+        pair(ASK, "Dear [NAME], see https://flowers.example/tulips"),
+    ]
+    found = broken_rules(raw, norms_of(TRAIN, TaskSettings(), CurationSettings()))
+    assert [objection and objection.reason for objection in found] == [
+        None,
+        "the instruction is empty",
+        None,
+        "a placeholder was left in the response (as in [PLACEHOLDER])",
+    ]
+
+
+def test_each_rule_says_what_it_drops_and_why() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES) == 14
+    for rule in RULES:
+        assert rule.drops.endswith("."), rule.name
+        assert rule.why.endswith("."), rule.name
+    dials = {rule.setting for rule in RULES} - {""}
+    assert {dial.partition(".")[2] for dial in dials if dial.startswith("task.")} <= set(
+        TaskSettings.model_fields
+    )
+    assert {dial for dial in dials if "." not in dial} <= set(CurationSettings.model_fields)
+
+
+def test_schemas_of_the_same_content_are_one_and_others_are_not_mixed_up() -> None:
+    number: dict[str, Any] = {"type": "object", "properties": {"plant": {"type": "number"}}}
+    raw = [
+        replace(pair(ASK, '{"plant": 3}'), json_schema=dict(schema))
+        for schema in (SCHEMA, number, SCHEMA, number)
+    ]
+    found = broken_rules(raw, norms_of(TRAIN, TaskSettings(), CurationSettings()))
+    assert [objection is None for objection in found] == [False, True, False, True]
+
+
+def test_a_response_nested_too_deeply_for_its_schema_is_dropped() -> None:
+    nested: dict[str, Any] = {"items": {"$ref": "#"}}
+    task = TaskSettings(json_schema=nested)
+    assert reason(pair(ASK, "[[[]]]"), task=task) is None
+    found = reason(pair(ASK, "[" * 400 + "]" * 400), task=task)
+    assert found == "the response does not satisfy the JSON Schema (nested too deeply to tell)"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "http://" * 60_000,
+        "www." * 60_000,
+        "eyJ-" * 60_000,
+        "-----BEGIN " * 60_000,
+        "{{ a" * 60_000,
+        "[AA" + " AA" * 60_000,
+        "`" * 300_000,
+        " " * 300_000 + "I",
+        "a" * 49 + "b" * 49 + "c" * 60_000,
+        "word and another word " * 15_000,
+    ],
+)
+def test_a_long_text_takes_no_more_than_its_share_of_time(response: str) -> None:
+    """Each took minutes if a pattern read a stretch again from each of its beginnings."""
+    started = time.process_time()
+    reason(pair(ASK, response), max_response_words=1_000_000)
+    assert time.process_time() - started < 5

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from llamaduo.records import Unscored
+from llamaduo.records import Family, Portrait, Side, Unscored, Wording
 from llamaduo.reporting.evidence import gather
 from llamaduo.reporting.report import write_report
 from llamaduo.storage.jsonl import write_record, write_records
@@ -86,6 +86,7 @@ def write_cycle(folder: Path, test: Sequence[object], texts: Sequence[str]) -> N
     write_batch(folder, 50, {(text, text): 1 for text in texts})
     batch = json.loads((folder / "curation.json").read_text()) | {"discounted": list(texts)}
     write_json(folder / "curation.json", batch)
+    write_record(folder / "portrait.json", portrait(texts))
     write_record(folder / "verdict.json", verdict(0, "stopped", texts[0], tuple(texts)))
     lost = [
         Unscored(response_id=text, pair_id=text, judge=text, index=0, reason=text) for text in texts
@@ -101,11 +102,32 @@ def write_cycle(folder: Path, test: Sequence[object], texts: Sequence[str]) -> N
     write_records(folder / "judgements.jsonl", found)
 
 
+def portrait(texts: Sequence[str]) -> Portrait:
+    counts = dict.fromkeys(texts, 1)
+    wording = Wording(
+        lengths=None, scripts=counts, languages=counts, distinct=(0.5,) * 3, distinct_over=(9,) * 3
+    )
+    side = Side(
+        pairs=len(texts),
+        sampled=len(texts),
+        lengths=None,
+        instruction=wording,
+        response=wording,
+        labels=counts,
+        refusals=0,
+        templates=None,
+    )
+    families = tuple(Family(text, 0.5, 0.5) for text in texts)
+    return Portrait(
+        train=side, synthetic=side, unit="words", families=families, warnings=tuple(texts)
+    )
+
+
 def report_of(root: Path, texts: Sequence[str]) -> Path:
     """The folder of the report of a run that says ``texts``."""
     folder = attacked_run(root, texts)
     spend = tuple(replace(SPEND[0], stage=text, model=text) for text in texts)
-    return write_report(gather(folder, spend), root / "report").parent
+    return write_report(gather(folder, spend, tell=list), root / "report").parent
 
 
 def rendered(folder: Path, *, html: bool) -> str:

@@ -59,6 +59,12 @@ def test_words_in_other_scripts(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
 
+def test_a_mark_belongs_to_the_character_before_it() -> None:
+    assert words("ที่นี่ 10\u0e48") == ["ที่", "นี่", "10", "\u0e48"]
+    assert words("\u0e48ก\u200d\u0e48 \u0e48") == ["\u0e48", "ก\u0e48", "\u0e48"]
+    assert words("\u0e48ก \u0e48") == ["\u0e48", "ก", "\u0e48"]
+
+
 def test_composed_and_decomposed_accents_are_the_same_word() -> None:
     assert words("cafe\u0301") == words("caf\u00e9")
 

@@ -203,6 +203,19 @@ def curation_count(run: Path) -> None:
     edit_json(run / FIRST / "curation.json", lambda found: found.update(kept=found["kept"] + 1))
 
 
+def portrait(run: Path) -> None:
+    edit_json(run / FIRST / "portrait.json", lambda found: found.update(warnings=["all is well"]))
+
+
+def portrait_not_hashed(run: Path) -> None:
+    """The portrait is there, but the manifest does not know it."""
+
+    def forget(manifest: Any) -> None:
+        del manifest["stages"][f"{FIRST}/curate"]["files"][f"{FIRST}/portrait.json"]
+
+    edit_json(run / "manifest.json", forget)
+
+
 def training_pairs(run: Path) -> None:
     edit_json(run / FIRST / "training.json", lambda found: found.update(pairs=3))
 
@@ -298,6 +311,7 @@ def stray_weights(run: Path) -> None:
         (held_out_pair_kept, "cycles/001/training", "is held out"),
         (pair_not_kept, f"{FIRST}/curation", "are not the"),
         (curation_count, f"{FIRST}/curation", "curation.json: kept is"),
+        (portrait, f"{FIRST}/curation", "portrait.json: warnings"),
         (training_pairs, f"{FIRST}/training", "training.json counts 3 pairs"),
         (tokens, "spend", "9999 tokens"),
         (dollars, "spend", "is down for $5.000000"),
@@ -450,6 +464,35 @@ def test_many_differences_are_counted_and_a_few_are_shown(run: Path) -> None:
     lines = wrong(run)[f"{BASE}/judgements"].splitlines()
     assert len(lines) == 6
     assert lines[-1].startswith("and ")
+
+
+def test_a_portrait_without_a_hash_is_found(run: Path) -> None:
+    portrait_not_hashed(run)
+    assert "no hash of portrait.json" in wrong(run)["files"]
+
+
+def without_portrait(run: Path) -> None:
+    """As a version left it that drew none."""
+    portrait_not_hashed(run)
+    (run / FIRST / "portrait.json").unlink()
+
+
+def test_a_run_of_before_there_were_portraits_holds(run: Path) -> None:
+    without_portrait(run)
+    assert wrong(run) == {}
+
+
+def test_a_batch_that_an_older_version_curated_otherwise_is_not_called_wrong(run: Path) -> None:
+    without_portrait(run)
+    folder = run / FIRST
+    kept = (folder / "synthetic.jsonl").read_text().splitlines()
+    lost = {"pair": json.loads(kept[0]), "step": "decontamination", "reason": "r", "lost_to": None}
+    edit_lines(folder / "synthetic.jsonl", lambda rows: rows[1:])
+    edit_lines(folder / "dropped.jsonl", lambda rows: [*rows, lost])
+    seal(run)
+    check = verified(run)[f"{FIRST}/curation"]
+    assert check.ok is None
+    assert "An older llamaduo curated this batch by other rules" in check.detail
 
 
 # --- runs that are not whole --------------------------------------------------------------

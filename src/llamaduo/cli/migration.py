@@ -122,11 +122,13 @@ def report(
     from llamaduo.reporting.evidence import gather
     from llamaduo.reporting.report import write_report
     from llamaduo.service.ledger import read_spend
+    from llamaduo.stages import telling
 
     session = begin_existing(config, name, rehearse)
     directory = session.directory
     spend = read_spend(directory.ledger)
-    evidence = gather(directory.root, spend, cost=session.real.cost)
+    tell = telling(session.real.curation)
+    evidence = gather(directory.root, spend, cost=session.real.cost, tell=tell)
     path = write_report(evidence, directory.report)
     if json:
         print_json({"report": str(path)})

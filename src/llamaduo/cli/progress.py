@@ -47,6 +47,15 @@ def label(stage: str) -> str:
     return ": ".join([place, *rest])
 
 
+def _line_of(event: Event) -> str | None:
+    """What is said in a line of its own, in a terminal and in a pipe; None of mere progress."""
+    if event.unit == "warning":
+        return f"Warning: {event.detail}"
+    if event.unit == "notice":
+        return f"{label(event.stage)}: {event.detail}"
+    return event.detail if event.stage == "lengths" and event.detail else None
+
+
 EVERY_SECONDS = 15.0
 """How often a stage that takes long says in a pipe how far it is."""
 BATCH_SECONDS = 600.0
@@ -58,25 +67,35 @@ class _Lines:
 
     def __init__(self) -> None:
         self._begun = self._said = time.monotonic()
+        self._from: tuple[float, int] | None = None  # when counting began, and at how many
         self._batches: dict[str, float] = {}
 
     def notify(self, event: Event) -> None:
         if event.stage == "ledger":
             return
         now = time.monotonic()
-        if event.unit == "warning":
-            _say(f"Warning: {event.detail}")
-        elif event.stage == "lengths" and event.detail:
-            _say(event.detail)
+        if (line := _line_of(event)) is not None:
+            _say(line)
         elif event.stage.startswith("batch "):
             self._tell_of_batch(event, now)
         elif event.unit == "stage" and event.done:
             _say(f"{label(event.stage)}: done in {now - self._begun:.1f} s")
         elif event.unit == "stage":
             self._begun = self._said = now
-        elif event.total and event.done and now - self._said >= EVERY_SECONDS:
+            self._from = now, 0
+        else:
+            self._tell_how_far(event, now)
+
+    def _tell_how_far(self, event: Event, now: float) -> None:
+        """Every now and then, by the pace since there was something to count."""
+        if event.total is None:
+            self._from = None
+        elif self._from is None:
+            self._from = now, event.done
+        elif self._from[1] < event.done < event.total and now - self._said >= EVERY_SECONDS:
             self._said = now
-            left = (now - self._begun) * (event.total - event.done) / event.done
+            since, first = self._from
+            left = (now - since) * (event.total - event.done) / (event.done - first)
             share = f"{event.done} of {event.total} {event.unit}"
             _say(f"{label(event.stage)}: {share}, about {left:.0f} s left")
 
@@ -123,12 +142,8 @@ def _bars() -> Iterator[Shown]:
     def notify(event: Event) -> None:
         if event.stage == "ledger":
             return
-        if event.unit == "warning":
-            text = f"Warning: {event.detail}"
-            progress.console.print(text, highlight=False, markup=False)
-            return
-        if event.stage == "lengths" and event.detail:
-            progress.console.print(event.detail, highlight=False, markup=False)
+        if (line := _line_of(event)) is not None:
+            progress.console.print(line, highlight=False, markup=False)
             return
         name = label(event.stage)
         ended = event.unit == "stage" and event.done

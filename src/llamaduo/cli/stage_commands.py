@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from llamaduo.cli.curate import curate
 from llamaduo.cli.options import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -28,7 +29,6 @@ STAGES = {
     "infer": "Let the local LLM answer every held-out prompt K times.",
     "judge": "Let the judges score every response M times. Costs money.",
     "synthesize": "Ask the service LLM for more pairs like the train split. Costs money.",
-    "curate": "Deduplicate, filter and decontaminate the new pairs.",
 }
 PAID_STAGES = ("judge", "synthesize")
 COVERAGE_STAGES = {
@@ -38,9 +38,11 @@ COVERAGE_STAGES = {
 
 
 def add_stage_commands(app: typer.Typer, panel: str) -> None:
-    """Add a command for each stage; those of the coverage data below ``coverage``."""
+    """Add a command for each stage; those of the coverage data below ``coverage``. That of
+    curation takes files of its own, too."""
     for stage, what in STAGES.items():
         app.command(stage, help=what, rich_help_panel=panel)(_command(stage))
+    app.command(rich_help_panel=panel)(curate)
     coverage = typer.Typer(help="Import the coverage data, split it once.", no_args_is_help=True)
     for stage, what in COVERAGE_STAGES.items():
         coverage.command(stage, help=what)(_command(stage))
@@ -76,12 +78,12 @@ def _command(stage: str) -> Callable[..., None]:
         yes: YesOption = False,
         json: JsonOption = False,
     ) -> None:
-        _do_stage(stage, Options(config, overrides, name, rehearse, yes, json))
+        do_stage(stage, Options(config, overrides, name, rehearse, yes, json))
 
     return command
 
 
-def _do_stage(stage: str, options: Options) -> None:
+def do_stage(stage: str, options: Options) -> None:
     """Do ``stage`` of the run if it is the next one, then say what comes next."""
     from llamaduo.cli.leave import get_leave
     from llamaduo.cli.output import (

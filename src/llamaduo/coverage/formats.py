@@ -35,7 +35,7 @@ def read_rows(name: str, root: Path) -> Iterator[Row]:
     if row is None:
         raise DataError(
             f"{_label(name)} is empty: it has no rows.",
-            hint="Give a file with one pair a row, or take it out of coverage.data.",
+            hint="Give a file with one pair a row, or leave it out.",
         )
 
 
@@ -46,7 +46,7 @@ def _open(name: str, root: Path) -> Iterator[Row]:
     if not path.exists():
         raise DataError(
             f"{label} does not exist.",
-            hint=f"coverage.data: relative paths start from {root}; Hub names start with {HUB}",
+            hint=f"Relative paths start from {root.resolve()}; Hub names start with {HUB}",
         )
     if path.is_dir():
         return read_saved_folder(path, label)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from llamaduo.coverage.formats import read_rows
-from llamaduo.coverage.rows import RefusedError, read_pair
+from llamaduo.coverage.rows import RefusedError, Row, read_pair
 from llamaduo.coverage.settings import CoverageSettings
 from llamaduo.errors import DataError
-from llamaduo.records import CoverageDataset, Pair, Refused
+from llamaduo.records import CoverageDataset, Event, Notify, Pair, Refused, silent
 from llamaduo.tasks.settings import TaskSettings
+
+ReadPair = Callable[[Row, CoverageSettings, TaskSettings], Pair]
+
+_TOLD_EVERY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,18 @@ class Imported:
     read: int
     duplicates: int
     refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairsRead:
+    """The pairs of some data in their order, equal ones included, and the rows refused."""
+
+    pairs: tuple[Pair, ...]
+    refused: tuple[Refused, ...]
+
+    @property
+    def rows(self) -> int:
+        return len(self.pairs) + len(self.refused)
 
 
 def import_pairs(settings: CoverageSettings, task: TaskSettings, root: Path) -> Imported:
@@ -36,22 +52,39 @@ def import_pairs(settings: CoverageSettings, task: TaskSettings, root: Path) -> 
             every row was refused, with the reasons counted.
         ExtraMissing: a format needs a package that is not installed.
     """
+    found = read_pairs(settings, task, root)
     pairs: dict[str, Pair] = {}
+    for pair in found.pairs:
+        pairs.setdefault(pair.id, pair)
+    duplicates = len(found.pairs) - len(pairs)
+    return Imported(CoverageDataset(tuple(pairs.values())), found.rows, duplicates, found.refused)
+
+
+def read_pairs(
+    settings: CoverageSettings,
+    task: TaskSettings,
+    root: Path,
+    *,
+    read: ReadPair = read_pair,
+    notify: Notify = silent,
+) -> PairsRead:
+    """Every pair in everything that ``coverage.data`` names, ``read`` from its row.
+
+    Raises:
+        DataError, ExtraMissing: as :func:`import_pairs`.
+    """
+    pairs: list[Pair] = []
     refused: list[Refused] = []
-    read = 0
-    for name in settings.data:
-        for row in read_rows(name, root):
-            read += 1
-            try:
-                pair = read_pair(row, settings, task)
-            except RefusedError as error:
-                refused.append(Refused(row.place, str(error)))
-            else:
-                pairs.setdefault(pair.id, pair)
+    for row in (row for name in settings.data for row in read_rows(name, root)):
+        try:
+            pairs.append(read(row, settings, task))
+        except RefusedError as error:
+            refused.append(Refused(row.place, str(error)))
+        if len(pairs) % _TOLD_EVERY == 0:
+            notify(Event("read", len(pairs), None, "pairs"))
     if not pairs:
         raise _nothing_left(refused)
-    duplicates = read - len(refused) - len(pairs)
-    return Imported(CoverageDataset(tuple(pairs.values())), read, duplicates, tuple(refused))
+    return PairsRead(tuple(pairs), tuple(refused))
 
 
 def _nothing_left(refused: Sequence[Refused]) -> DataError:

@@ -1,16 +1,20 @@
 """One row, in whichever shape people have it, as a pair.
 
-Shapes are tried in this order: chat ``messages`` (OpenAI fine-tuning files among them), then
-the columns of :data:`SHAPES`. Text is kept to the letter: nothing is stripped or normalised.
-What cannot be carried over whole (tool calls, images) is refused, never cut out.
+Shapes are tried in this order: pairs that llamaduo wrote, chat ``messages`` (OpenAI fine-tuning
+files among them), then the columns of :data:`SHAPES`. Text is kept to the letter: nothing is
+stripped or normalised. What cannot be carried over whole (tool calls, images) is refused, never
+cut out.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, cast, get_args
+
+from pydantic import TypeAdapter, ValidationError
 
 from llamaduo.coverage.settings import CoverageSettings
 from llamaduo.errors import DataError
@@ -23,6 +27,8 @@ SHAPES = (
     ("prompt", "completion"),
     ("prompt", "response"),
 )
+_OWN = frozenset({"id", "messages", "response", "provenance"})
+"""Columns of a pair that llamaduo wrote: a split, a batch, what was curated."""
 _INPUTS = ("input", "context")  # Alpaca's and Dolly's second half of the instruction
 _TOOLS = ("tools", "functions")
 _TEXT_PARTS = ("text", "input_text", "output_text")
@@ -32,6 +38,7 @@ _NOT_METADATA = frozenset(
 )
 
 TOOL_CALLS = "tool calls"
+_UNASKED = "a response that follows no user message"
 NOT_TEXT = "an image or other content that is not text"
 
 
@@ -57,6 +64,10 @@ def read_pair(row: Row, settings: CoverageSettings, task: TaskSettings) -> Pair:
         RefusedError: the row cannot be used, and the reason.
         DataError: the row has none of the known columns.
     """
+    if row.fields.keys() >= _OWN:
+        pair = _own(row, task)
+        _check_not_empty(pair.messages[-1].content, pair.response)
+        return replace(pair, provenance=Provenance(origin="coverage", source=row.place))
     messages, response = _prompt_and_response(_turns(row))
     metadata = _metadata(row.fields, settings.group_key)
     schema = _json_schema(row.fields) or task.json_schema
@@ -70,6 +81,35 @@ def read_pair(row: Row, settings: CoverageSettings, task: TaskSettings) -> Pair:
         json_schema=schema,
         metadata=metadata,
     )
+
+
+def read_with_provenance(row: Row, settings: CoverageSettings, task: TaskSettings) -> Pair:
+    """:func:`read_pair`, but a pair that llamaduo wrote is still from where it says it is."""
+    return _own(row, task) if row.fields.keys() >= _OWN else read_pair(row, settings, task)
+
+
+def _own(row: Row, task: TaskSettings) -> Pair:
+    """A pair as llamaduo wrote it; its id is taken anew, for its text may have been edited."""
+    try:
+        pair = _pairs().validate_python(row.fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise RefusedError(f"a damaged pair of llamaduo ({place}: {problem['msg']})") from None
+    if not pair.messages or pair.messages[-1].role != "user":
+        raise RefusedError(_UNASKED)
+    _check_unicode([*(m.content for m in pair.messages), pair.response])
+    if pair.metadata or pair.json_schema:
+        _check_unicode([pair.metadata, pair.json_schema])
+    now, schema = pair_id(pair.messages, pair.response), pair.json_schema or task.json_schema
+    if (now, schema) == (pair.id, pair.json_schema):
+        return pair
+    return replace(pair, id=now, json_schema=schema)
+
+
+@cache
+def _pairs() -> TypeAdapter[Pair]:
+    return TypeAdapter(Pair)
 
 
 # --- finding the chat ---------------------------------------------------------------------
@@ -146,13 +186,17 @@ def _prompt_and_response(turns: list[Any]) -> tuple[tuple[Message, ...], str]:
     if turns[last].get("weight") == 0:
         raise RefusedError("a last assistant message of weight 0")
     prompt, response = messages[:last], messages[last].content
+    if not prompt or prompt[-1].role != "user":
+        raise RefusedError(_UNASKED if response.strip() else "an empty response")
+    _check_not_empty(prompt[-1].content, response)
+    return prompt, response
+
+
+def _check_not_empty(instruction: str, response: str) -> None:
     if not response.strip():
         raise RefusedError("an empty response")
-    if not prompt or prompt[-1].role != "user":
-        raise RefusedError("a response that follows no user message")
-    if not prompt[-1].content.strip():
+    if not instruction.strip():
         raise RefusedError("an empty prompt")
-    return prompt, response
 
 
 def _message(turn: Any) -> Message:
@@ -234,6 +278,7 @@ def _reference_source(row: Row, otherwise: ReferenceSource) -> ReferenceSource:
 def _check_unicode(texts: list[Any]) -> None:
     """JSON can escape half of a surrogate pair, which no UTF-8 file can hold."""
     try:
-        json.dumps(texts, ensure_ascii=False).encode()
+        for text in texts:
+            (text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)).encode()
     except UnicodeEncodeError:
         raise RefusedError("text that is not valid Unicode") from None

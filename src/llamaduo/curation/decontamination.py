@@ -1,133 +1,109 @@
 """Step 5 of ψ: nothing that resembles the test or the final split is kept.
 
-Three signs of resemblance, any of which is enough:
+Four signs that a pair is a copy of a held-out one, any of which is enough:
 
-- *like*: ROUGE-L F of the instructions, or of the responses where both are long;
-- *embedded*: the held-out instruction stands inside a longer synthetic one, word for word or
-  most of its words in order;
-- *copied*: long runs of words in common, which make up half of the held-out instruction or are
-  beyond chance.
+- *like*: ROUGE-L F of the instructions. Outside the frames either F reaches the limit as well,
+  or the share of the held-out words that ours has, in order: an edit inside a frame leaves the
+  rest of that frame standing, which is not to hide a copy;
+- *contains*: the held-out instruction stands inside a longer one, word for word or most of its
+  words in order, those outside the frames too;
+- *copies*: long runs of words in common, which make up half of the held-out instruction or are
+  beyond chance;
+- *response*: ROUGE-L F of the responses where both are long, and of the instructions at half the
+  limit: a response never decides alone.
 
-They were chosen on real pairs with planted copies (verbatim, a tenth and a fifth of the words
-edited, embedded in longer text), and on tickets made from few phrases, where clean pairs share
-whole sentences by chance.
+Unless it has all of the held-out instruction word for word, a pair must also share more with it
+than texts of this task share by chance. How much that is the train split tells
+(:mod:`llamaduo.likeness.rarity`): what several of its prompts say is no evidence of having seen
+another one. Short prompts made from few phrases resemble each other in whole sentences.
+
+The signs and the margin were chosen on real pairs and tickets with planted copies (verbatim, a
+tenth and a fifth of the words edited, embedded in longer text), and clean ones.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 
-from llamaduo.curation.frames import Run
-from llamaduo.curation.novelty import RougeIndex
+import numpy as np
+
 from llamaduo.curation.objection import Objection
-from llamaduo.curation.overlap import OverlapIndex, occurrences
-from llamaduo.curation.reading import Reading, Text
+from llamaduo.curation.reading import LONG_RESPONSE, Reading
 from llamaduo.curation.settings import CurationSettings
-from llamaduo.tasks.words import lcs_length, shingles
+from llamaduo.likeness.compiled import in_slices
+from llamaduo.likeness.copies import CONTAINS, COPIES, LIKE, Search, search
+from llamaduo.likeness.frames import Field
+from llamaduo.likeness.held_out import Held, Measure, held_of, passages_of, side_of
+from llamaduo.likeness.rarity import UNIT
 
-LONG_RESPONSE = 30
-"""Words that must remain of a response before it decides: short ones coincide, as labels do."""
 BEYOND_CHANCE = 3
 """Shared runs that add up to this many times ``contamination_ngram`` words are a copy even
 where they are less than half of a long instruction. One run may be a sentence in common."""
+MARGIN = 11
+"""Bits: that a clean pair shares so much with any held-out one should be as unlikely as 1 in
+2¹¹, were it one certain phrase. As any of its phrases will do, 1 in 300 tickets shares that
+much."""
 
 
-class Decontamination:
-    """Compares with the held-out pairs, which it is given once."""
+def contaminated(
+    reading: Reading, held_out_ids: Sequence[str], settings: CurationSettings, threads: int
+) -> list[Objection | None]:
+    """What speaks against each raw pair; None where it resembles no held-out pair.
 
-    name = "decontamination"
-
-    def __init__(self, held_out: Sequence[Reading], settings: CurationSettings) -> None:
-        self._limit = Fraction(str(settings.contamination))
-        self._run = settings.contamination_ngram
-        self._held_out = tuple(held_out)
-        self._instructions = RougeIndex(self._limit)
-        self._responses = RougeIndex(self._limit)
-        self._words = OverlapIndex()
-        self._runs = OverlapIndex()
-        for held in self._held_out:
-            self._hold_out(held)
-
-    def _hold_out(self, held: Reading) -> None:
-        self._instructions.add(held.instruction, held.pair.id)
-        if _is_long(held.response):
-            self._responses.add(held.response, held.pair.id)
-        self._words.add(occurrences(held.instruction.whole))
-        self._runs.add(_runs(held.instruction, self._run))
-
-    def objection(self, reading: Reading) -> Objection | None:
-        return self._like(reading) or self._embedded(reading) or self._copied(reading)
-
-    def admit(self, reading: Reading) -> None:
-        """Nothing to remember: only held-out pairs contaminate."""
-
-    def _like(self, reading: Reading) -> Objection | None:
-        field, found = "instruction", self._instructions.like(reading.instruction)
-        if found is None and _is_long(reading.response):
-            field, found = "response", self._responses.like(reading.response)
-        if found is None:
-            return None
-        detail = f"ROUGE-L {float(found[0]):.2f}, limit {float(self._limit):g}"
-        return Objection(f"{field} resembles a held-out one ({detail})", found[1])
-
-    def _embedded(self, reading: Reading) -> Objection | None:
-        part, of = self._limit.as_integer_ratio()
-        for number, shared in self._words.overlaps(occurrences(reading.instruction.whole)):
-            if shared < self._run:
-                break
-            if shared * of < part * self._words.size(number):
-                continue
-            held = self._held_out[number]
-            recall = self._recall(held.instruction, reading.instruction)
-            if recall >= self._limit:
-                detail = f"{float(recall):.0%} of its words in order"
-                return Objection(f"instruction contains a held-out one ({detail})", held.pair.id)
-        return None
-
-    def _recall(self, held: Text, ours: Text) -> Fraction:
-        """How much of ``held`` stands in ``ours``: LCS ÷ words, the smaller of both views.
-
-        A few words in order stand in any long text. So fewer in common, outside the frames,
-        than a run has count as none, unless the whole of ``held`` is there word for word.
-        """
-        if held.outside and _stands_in(held.whole, ours.whole):
-            return Fraction(1)
-        common = lcs_length(held.remaining, ours.remaining)
-        remaining = Fraction(common, len(held.remaining))
-        if common < self._run or remaining < self._limit:
-            return Fraction(0)
-        return min(remaining, Fraction(lcs_length(held.whole, ours.whole), len(held.whole)))
-
-    def _copied(self, reading: Reading) -> Objection | None:
-        ours = _runs(reading.instruction, self._run)
-        for number, _ in self._runs.overlaps(ours):
-            held = self._held_out[number]
-            copied = _covered(held.instruction, ours, self._run)
-            if 2 * copied >= len(held.instruction.whole) or copied >= BEYOND_CHANCE * self._run:
-                detail = f"{copied} words, in runs of {self._run} or more"
-                return Objection(f"instruction copies a held-out one ({detail})", held.pair.id)
-        return None
+    A pair is judged by itself: the result depends neither on the other raw pairs nor on
+    ``threads``. Of several held-out pairs that one which ours shares most with is named, the
+    earliest among equals; one whose response alone it resembles, only if there is no other.
+    """
+    if not held_out_ids or not reading.raw:
+        return [None] * reading.raw
+    tools = _search_of(reading, settings, len(held_out_ids))
+    share = partial(in_slices, threads=threads)
+    found = search(tools, len(reading.vocabulary), share)
+    objections: list[Objection | None] = [None] * reading.raw
+    for row in np.flatnonzero(found[:, 0]).tolist():
+        sign, other, amount, of = found[row].tolist()
+        reason = _reason(sign, amount, of, settings)
+        objections[row] = Objection(reason, held_out_ids[other])
+    return objections
 
 
-def _is_long(response: Text) -> bool:
-    return len(response.remaining) >= LONG_RESPONSE
+def _search_of(reading: Reading, settings: CurationSettings, held_out: int) -> Search:
+    limit = Fraction(str(settings.contamination))
+    run = settings.contamination_ngram
+    first, last = reading.known, reading.known + reading.raw
+    prompts, responses = reading.instruction, reading.response
+    return Search(
+        prompts=side_of(prompts, first, last),
+        responses=side_of(responses, first, last),
+        held_prompts=_held(prompts, reading, limit),
+        held_responses=_held(responses, reading, limit, LONG_RESPONSE),
+        passages=passages_of(side_of(prompts, last, last + held_out), run),
+        measure=Measure(
+            *limit.as_integer_ratio(),
+            run=run,
+            much=BEYOND_CHANCE * run,
+            long=LONG_RESPONSE,
+            needed=math.ceil(UNIT * (MARGIN + math.log2(held_out))),
+        ),
+    )
 
 
-def _stands_in(part: Run, text: Run) -> bool:
-    return f" {' '.join(part)} " in f" {' '.join(text)} "
+def _held(field: Field, reading: Reading, limit: Fraction, long: int = 0) -> Held:
+    last = reading.known + reading.raw
+    counts = np.bincount(field.whole.words, minlength=len(reading.vocabulary))
+    train = field.whole.part(0, reading.train)
+    return held_of(side_of(field, last, len(field.whole)), train, counts, limit, long)
 
 
-def _runs(text: Text, size: int) -> frozenset[Run]:
-    """The runs of ``size`` words in ``text`` that no frame interrupts."""
-    long = (stretch for stretch in text.outside if len(stretch) >= size)
-    return frozenset(run for stretch in long for run in shingles(stretch, size))
-
-
-def _covered(text: Text, runs: frozenset[Run], size: int) -> int:
-    """How many words of ``text`` stand in one of ``runs``."""
-    count = 0
-    for stretch in text.outside:
-        starts = (i for i in range(len(stretch) - size + 1) if stretch[i : i + size] in runs)
-        count += len({place for i in starts for place in range(i, i + size)})
-    return count
+def _reason(sign: int, amount: int, of: int, settings: CurationSettings) -> str:
+    if sign == CONTAINS:
+        return f"instruction contains a held-out one ({amount / of:.0%} of its words in order)"
+    if sign == COPIES:
+        words = f"{amount} words, in runs of {settings.contamination_ngram} or more"
+        return f"instruction copies a held-out one ({words})"
+    field = "instruction" if sign == LIKE else "response"
+    detail = f"ROUGE-L {amount / of:.2f}, limit {settings.contamination:g}"
+    return f"{field} resembles a held-out one ({detail})"

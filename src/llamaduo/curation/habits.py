@@ -1,26 +1,30 @@
 """Odd things that a text may do. They are faults unless the train split does them too.
 
 The phrases of refusals are English; in other languages a refusal is caught where it leaves the
-label set, the schema or the script.
+label set, the schema, the script or the language.
+
+Most texts do none of it, so each looks for a few letters first, which is twenty times as fast
+as its pattern. No pattern takes more than linear time: where a stretch may be long, it is read
+once and not again from each place inside it that might be a beginning.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from operator import eq
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from llamaduo.tasks.words import words
+from llamaduo.curation.loops import repeating
 
 _MACHINE = (
     r"(?:ai\ (?:language\ )?model|ai\ assistant|ai(?=\s*[,;.!])|(?:large\ )?language\ model)\b"
 )
-_REFUSAL = re.compile(
-    rf"""
-    \bas\ an?\ {_MACHINE}
-    | \bI(?:\ am|['’]m)\ (?:just\ |only\ )?an?\ {_MACHINE}
-    | \A\W*
+_MACHINE_SPEAKS = re.compile(
+    rf"\bas\ an?\ {_MACHINE} | \bI(?:\ am|['’]m)\ (?:just\ |only\ )?an?\ {_MACHINE}",
+    re.IGNORECASE | re.VERBOSE,
+)
+_DECLINES = re.compile(
+    r"""\W*
       (?:(?:I(?:\ am|['’]m)\ )?(?:\w+\ )?sorry,?\ (?:but\ )?
         |unfortunately,?\ |I\ apologi[sz]e,?\ (?:but\ )?)?
       I(?:\ can['’]?t|\ can\ ?not|(?:\ am|['’]m)\ (?:unable|not\ able)\ to|\ won['’]t
@@ -40,43 +44,60 @@ _DOLLAR = re.compile(
     r"\$\{?(?:instruction|response|prompt|topic|input|output|question|answer|name|text)\b"
 )
 _ANGLES = re.compile(r"<(?:insert|your|name of|placeholder)\b[^>\n]{0,40}>", re.IGNORECASE)
-_DOTS = re.compile(r"\A[\s.…]+\Z")
-_ADDRESS = re.compile(r"\b(?:https?://|www\.)[^\s.]+\.\S", re.IGNORECASE)
+_DOTS = re.compile(r"[\s.…]+")
+_ADDRESS = re.compile(r"\b(?:https?://|www\.)[^\s.]++(\.\S)?", re.IGNORECASE)
 _SECRET = re.compile(
     r"""
-    \bsk-[\w-]{20,} | \bAKIA[0-9A-Z]{16}\b | \bgh[pousr]_\w{30,} | \bxox[abeprs]-[\w-]{10,}
-    | \bAIza[\w-]{35} | \beyJ[\w-]{10,}\.eyJ[\w-]{10,} | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----
+    \bsk-[\w-]{20} | \bAKIA[0-9A-Z]{16}\b | \bgh[pousr]_\w{30} | \bxox[abeprs]-[\w-]{10}
+    | \bAIza[\w-]{35} | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----
     """,
     re.VERBOSE,
 )
-_STUTTER = re.compile(r"([^\W_]{1,8}?)\1{49}")
+_TOKEN = re.compile(r"\beyJ[\w-]{10,}+(\.eyJ[\w-]{10})?")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
-_LOOP_TIMES = 4
-_LOOP_WORDS = 16
-_LONGEST_LOOP = 24
+LOOP_TIMES = 4
+LOOP_WORDS = 16
+LONGEST_LOOP = 24
+STUTTER_TIMES = 50
+_LOOP_REPEATS = LOOP_WORDS - LOOP_WORDS // LOOP_TIMES
+"""The fewest words of a loop that occurred before: it has a quarter of its words, four times."""
 
 
-def repeats_itself(text: str) -> bool:
-    """The same words at least four times in a row, sixteen words or more in all; or the same
-    few letters fifty times. What is repeated may have up to 24 words."""
-    tokens = words(text)
-    return bool(_STUTTER.search(text)) or any(
-        _repeats(tokens, period) for period in range(1, _LONGEST_LOOP + 1)
+def refuses(text: str) -> bool:
+    """It declines in its first words, or speaks as an AI anywhere."""
+    lower = text.lower()  # ı stays, which is an i to a pattern that ignores case
+    hinted = " ai" in lower or "language model" in lower or " aı" in lower
+    if hinted and _MACHINE_SPEAKS.search(text):
+        return True
+    return _DECLINES.match(text) is not None
+
+
+def has_address(text: str) -> bool:
+    if "://" not in text and "www." not in text.lower():
+        return False
+    return any(found[1] for found in _ADDRESS.finditer(text))
+
+
+def has_secret(text: str) -> bool:
+    if "J" in text and "eyJ" in text and any(found[1] for found in _TOKEN.finditer(text)):
+        return True
+    hinted = (
+        ("-" in text and ("sk-" in text or "xox" in text or "-----BEGIN " in text))
+        or ("_" in text and "gh" in text)
+        or "AKIA" in text
+        or "AIza" in text
     )
-
-
-def _repeats(tokens: list[str], period: int) -> bool:
-    """A loop of ``period`` words: each word equals the one ``period`` before it, for long."""
-    needed = max(_LOOP_WORDS, _LOOP_TIMES * period) - period
-    equal = bytes(map(eq, tokens, tokens[period:]))
-    return b"\x01" * needed in equal
+    return hinted and _SECRET.search(text) is not None
 
 
 def leaves_code_open(text: str) -> bool:
     """A fence of backticks or tildes is opened and not closed (CommonMark's fences)."""
+    if "`" not in text and "~" not in text:
+        return False
     fence = ""
     for line in text.splitlines():
-        mark = re.match(r" {0,3}(`{3,}|~{3,})(.*)", line)
+        mark = _FENCE.match(line)
         if mark is None:
             continue
         if not fence:
@@ -86,23 +107,31 @@ def leaves_code_open(text: str) -> bool:
     return bool(fence)
 
 
-def _found(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    return lambda text: pattern.search(text) is not None
+def _each(does: Callable[[str], bool]) -> Habit:
+    return lambda texts: map(does, texts)
 
 
-HABITS: Final[Mapping[str, Callable[[str], bool]]] = {
-    "refusal": _found(_REFUSAL),
-    "[PLACEHOLDER]": _found(_BRACKETS),
-    "{{placeholder}}": _found(_BRACES),
-    "$placeholder": _found(_DOLLAR),
-    "<placeholder>": _found(_ANGLES),
-    "...": _found(_DOTS),
-    "open code": leaves_code_open,
-    "loop": repeats_itself,
-    "address": _found(_ADDRESS),
-    "secret": _found(_SECRET),
+def _found(pattern: re.Pattern[str], hint: str) -> Habit:
+    """Whether ``pattern`` is in a text. Where it is, ``hint`` is too."""
+    return _each(lambda text: hint in text and pattern.search(text) is not None)
+
+
+Habit = Callable[[Sequence[str]], Iterable[bool]]
+"""Whether each of many texts does it."""
+
+HABITS: Final[Mapping[str, Habit]] = {
+    "refusal": _each(refuses),
+    "[PLACEHOLDER]": _found(_BRACKETS, "["),
+    "{{placeholder}}": _found(_BRACES, "{"),
+    "$placeholder": _found(_DOLLAR, "$"),
+    "<placeholder>": _found(_ANGLES, "<"),
+    "...": _each(lambda text: _DOTS.fullmatch(text) is not None),
+    "open code": _each(leaves_code_open),
+    "loop": repeating,
+    "address": _each(has_address),
+    "secret": _each(has_secret),
 }
-"""Name → whether a text does it. A name that can stand in a reason is written as it looks."""
+"""By names; one that can stand in a reason is written as it looks."""
 
 SYNTAX: Final = frozenset({"[PLACEHOLDER]", "{{placeholder}}", "$placeholder", "<placeholder>"})
 """Placeholders that are ordinary syntax in program text."""

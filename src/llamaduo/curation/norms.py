@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import compress
 from typing import Any, Literal
 
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import validator_for
 
 from llamaduo.curation.habits import HABITS, SYNTAX
+from llamaduo.curation.languages import Tongues, letters_outside, scripts_in
 from llamaduo.curation.settings import CurationSettings
 from llamaduo.errors import ConfigError, Problem
 from llamaduo.records import Pair
@@ -32,17 +32,28 @@ once, and the Good–Turing estimate of meeting one not seen yet, singletons ÷ 
 class Norms:
     """``habits`` and ``scripts`` are what some train pair has in that field; for a coding task
     the habits include what is syntax. ``labels`` are the responses that are allowed, None if
-    any is; ``json_schema`` is what each must satisfy."""
+    any is; ``json_schema`` is what each must satisfy. ``tongues`` knows the languages of the
+    train pairs, None if ``settings.languages`` is off."""
 
     settings: CurationSettings
     habits: Mapping[Field, frozenset[str]]
     scripts: Mapping[Field, frozenset[str]]
     labels: frozenset[str] | None
     json_schema: dict[str, Any] | None
+    tongues: Mapping[Field, Tongues] | None = None
 
-    def is_odd(self, pair: Pair, field: Field, habit: str) -> bool:
-        """Whether the pair does there what no train pair does there."""
-        return habit not in self.habits[field] and HABITS[habit](text_of(pair, field))
+    def odd(self, field: Field, texts: Sequence[str], habit: str) -> Iterable[int]:
+        """Which of ``texts`` do what no train pair does in that field."""
+        if habit in self.habits[field]:
+            return ()
+        return compress(range(len(texts)), HABITS[habit](texts))
+
+    def has_odd_letters(self, field: Field, text: str) -> bool:
+        """Whether a letter of ``text`` may be of a script that no train pair uses there."""
+        usual = self.scripts[field]
+        if not usual or ("LATIN" in usual and text.isascii()):
+            return False
+        return letters_outside(usual).search(text) is not None
 
 
 def norms_of(train: Sequence[Pair], task: TaskSettings, settings: CurationSettings) -> Norms:
@@ -50,6 +61,7 @@ def norms_of(train: Sequence[Pair], task: TaskSettings, settings: CurationSettin
 
     Raises:
         ConfigError: ``task.json_schema`` is not a JSON Schema.
+        ExtraMissing: ``settings.languages`` is on and lingua is not installed.
     """
     _check_schema(task.json_schema)
     texts = {field: [text_of(pair, field) for pair in train] for field in FIELDS}
@@ -58,8 +70,9 @@ def norms_of(train: Sequence[Pair], task: TaskSettings, settings: CurationSettin
         settings=settings,
         habits={field: usual | _habits(texts[field]) for field in FIELDS},
         scripts={field: frozenset().union(*map(scripts_in, texts[field])) for field in FIELDS},
-        labels=_labels(texts["response"], task),
+        labels=labels_of(train, task),
         json_schema=task.json_schema,
+        tongues={f: Tongues.of(texts[f]) for f in FIELDS} if settings.languages else None,
     )
 
 
@@ -67,37 +80,25 @@ def text_of(pair: Pair, field: Field) -> str:
     return pair.instruction if field == "instruction" else pair.response
 
 
+def labels_of(train: Sequence[Pair], task: TaskSettings) -> frozenset[str] | None:
+    """The task's labels; for a classification without any, the train split's if they are a
+    closed set: at most :data:`MOST_LABELS`, each used :data:`FEWEST_USES` times or more."""
+    if task.labels:
+        return frozenset(map(label_of, task.labels))
+    if task.kind != "classification" or not train:
+        return None
+    uses = Counter(label_of(pair.response) for pair in train)
+    closed = len(uses) <= MOST_LABELS and min(uses.values()) >= FEWEST_USES
+    return frozenset(uses) if closed else None
+
+
 def label_of(response: str) -> str:
     """A response as a label: its white space does not count."""
     return " ".join(response.split())
 
 
-def scripts_in(text: str) -> Counter[str]:
-    """How many letters of each script ``text`` has. Scripts are named as Unicode names them."""
-    scripts = Counter(map(_script, filter(str.isalpha, text)))
-    scripts.pop("", None)
-    return scripts
-
-
-@cache
-def _script(letter: str) -> str:
-    return unicodedata.name(letter, "").partition(" ")[0]
-
-
 def _habits(texts: Sequence[str]) -> frozenset[str]:
-    return frozenset(name for name, does in HABITS.items() if any(map(does, texts)))
-
-
-def _labels(responses: Sequence[str], task: TaskSettings) -> frozenset[str] | None:
-    """The task's labels; for a classification without any, the train split's if they are a
-    closed set: at most :data:`MOST_LABELS`, each used :data:`FEWEST_USES` times or more."""
-    if task.labels:
-        return frozenset(map(label_of, task.labels))
-    if task.kind != "classification" or not responses:
-        return None
-    uses = Counter(map(label_of, responses))
-    closed = len(uses) <= MOST_LABELS and min(uses.values()) >= FEWEST_USES
-    return frozenset(uses) if closed else None
+    return frozenset(name for name, does in HABITS.items() if any(does(texts)))
 
 
 def _check_schema(schema: dict[str, Any] | None) -> None:

@@ -1,77 +1,42 @@
-"""Step 4 of ψ: an instruction must be new against every pair that is there already."""
+"""Step 4 of ψ: a pair must be new. What it is compared by, and why it is dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Mapping
+from typing import Final, Literal
 
-from llamaduo.curation.objection import Objection
-from llamaduo.curation.overlap import OverlapIndex, occurrences
-from llamaduo.curation.reading import Reading, Text
-from llamaduo.tasks.words import lcs_length
+from llamaduo.curation.reading import LONG_RESPONSE, Reading, only
+from llamaduo.curation.settings import CurationSettings
+from llamaduo.likeness.stems import stemmed
+from llamaduo.likeness.texts import Texts, joined
 
-Likeness = tuple[Fraction, str]
-"""A similarity and the id of the pair that has it."""
+Compared = Literal["instruction", "response", "both"]
 
-
-class Novelty:
-    """Greedy, in the order of the input: a pair stays unless the instruction of one that is
-    there already has ROUGE-L F of at least the limit with its own. Exact."""
-
-    name = "novelty"
-
-    def __init__(self, limit: Fraction) -> None:
-        self._limit = limit
-        self._instructions = RougeIndex(limit)
-
-    def objection(self, reading: Reading) -> Objection | None:
-        found = self._instructions.like(reading.instruction)
-        if found is None:
-            return None
-        detail = f"ROUGE-L {float(found[0]):.2f}, limit {float(self._limit):g}"
-        return Objection(f"instruction too close to another pair's ({detail})", found[1])
-
-    def admit(self, reading: Reading) -> None:
-        self._instructions.add(reading.instruction, reading.pair.id)
+ALIKE: Final[Mapping[Compared, str]] = {
+    "instruction": "instruction too close to another pair's",
+    "response": "response too close to another pair's",
+    "both": "instruction and response too close to another pair's",
+}
 
 
-class RougeIndex:
-    """Texts in which one with ROUGE-L F of at least ``limit`` to a given text is found.
+def compared(reading: Reading, settings: CurationSettings) -> tuple[Texts, Texts]:
+    """Of every known and raw pair the words that novelty compares: outside frames, and all.
 
-    The longest common subsequence is computed only for texts that share enough words at all:
-    it is never longer than the number of shared words.
+    Responses count from :data:`LONG_RESPONSE` words on; shorter ones are left out.
     """
-
-    def __init__(self, limit: Fraction) -> None:
-        self._limit = limit
-        self._ids: list[str] = []
-        self._texts: list[Text] = []
-        self._index = OverlapIndex()
-
-    def add(self, text: Text, pair_id: str) -> None:
-        self._ids.append(pair_id)
-        self._texts.append(text)
-        self._index.add(occurrences(text.remaining))
-
-    def like(self, text: Text) -> Likeness | None:
-        """A text at or above the limit, those that share the most words tried first."""
-        size = len(text.remaining)
-        part, of = self._limit.as_integer_ratio()
-        for number, shared in self._index.overlaps(occurrences(text.remaining)):
-            if 2 * shared * of < part * (size + self._index.size(number)):
-                continue
-            similarity = rouge_f(text, self._texts[number], self._limit)
-            if similarity >= self._limit:
-                return similarity, self._ids[number]
-        return None
-
-
-def rouge_f(a: Text, b: Text, limit: Fraction) -> Fraction:
-    """ROUGE-L F, exactly: the smaller of both views. Below ``limit`` one view may do."""
-    remaining = _f_measure(a.remaining, b.remaining)
-    return remaining if remaining < limit else min(remaining, _f_measure(a.whole, b.whole))
-
-
-def _f_measure(a: Sequence[str], b: Sequence[str]) -> Fraction:
-    """2·LCS ÷ (n + m) as a fraction: a float is below 0.7 for some that are 0.7 exactly."""
-    return Fraction(2 * lcs_length(a, b), len(a) + len(b)) if a and b else Fraction(0)
+    count = reading.known + reading.raw
+    instruction, response = reading.instruction, reading.response
+    long = response.remaining.part(0, count).sizes() >= LONG_RESPONSE
+    views = []
+    for asked, answered in (
+        (instruction.remaining, response.remaining),
+        (instruction.whole, response.whole),
+    ):
+        if settings.novelty_field == "instruction":
+            view = asked.part(0, count)
+        elif settings.novelty_field == "response":
+            view = only(answered.part(0, count), long)
+        else:
+            view = joined(asked.part(0, count), only(answered.part(0, count), long))
+        views.append(stemmed(view, reading.vocabulary) if settings.stemming else view)
+    return views[0], views[1]

@@ -1,74 +1,70 @@
-"""What the steps compare: the words of a pair, with and without the shared frames."""
+"""What the steps compare: the words of all pairs, read once, with and without shared frames."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llamaduo.curation.frames import Frames, Run, learn_frames
+import numpy as np
+from numpy.typing import NDArray
+
+from llamaduo.likeness.frames import Field, Frames, discount, learn_frames
+from llamaduo.likeness.texts import Texts, Vocabulary, starts_of
 from llamaduo.records import Pair
-from llamaduo.tasks.words import words
+
+LONG_RESPONSE = 30
+"""Words that must remain of a response before it counts: short ones coincide, as labels do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """The words of one field: the ``whole`` of it, and ``outside`` the stretches that no frame
-    covers.
-
-    Two texts resemble each other when they do so in both views. The stretches alone would not
-    do: two prompts that say the same outside their frames and differ in which frame they use
-    would look equal. So discounting a frame can spare a pair, and never condemns one.
-    """
-
-    whole: Run
-    outside: tuple[Run, ...]
-    remaining: Run
-    """The stretches, joined. Where the frames cover everything, the whole as one single word:
-    it equals itself and resembles nothing else."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """A pair as curation reads it.
+    """Pairs as curation reads them: ``known`` rows that are there to stay (first the ``train``
+    split, then what earlier cycles kept), then ``raw`` rows to be decided, then the held-out ones.
 
     Only the last user message is the instruction: a synthetic pair has its system prompt and
-    earlier turns from the train pair that was its seed.
+    earlier turns from the train pair that was its seed. ``discounted`` shows the frames of the
+    train split's prompts.
     """
 
-    pair: Pair
-    instruction: Text
-    response: Text
+    vocabulary: Vocabulary
+    instruction: Field
+    response: Field
+    train: int
+    known: int
+    raw: int
+    discounted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Reads pairs, discounting the frames of the train split's prompts and of its responses."""
-
-    prompts: Frames
-    responses: Frames
-
-    def read(self, pair: Pair) -> Reading:
-        return Reading(
-            pair=pair,
-            instruction=read_text(pair.instruction, self.prompts),
-            response=read_text(pair.response, self.responses),
-        )
-
-
-def reader_of(train: Sequence[Pair], share: float) -> Reader:
-    """A reader that knows the frames of ``train``. ``share`` is ``settings.shared_frame``."""
-    return Reader(
-        prompts=learn_frames([words(pair.instruction) for pair in train], share),
-        responses=learn_frames([words(pair.response) for pair in train], share),
+def read_pairs(
+    train: Sequence[Pair],
+    earlier: Sequence[Pair],
+    raw: Sequence[Pair],
+    held_out: Sequence[Pair],
+    share: float,
+) -> Reading:
+    """Read all pairs. ``share`` is ``settings.shared_frame``: frames are learned from the train
+    split, from its prompts and its responses apart."""
+    pairs = [*train, *earlier, *raw, *held_out]
+    vocabulary = Vocabulary()
+    instructions = vocabulary.read([pair.instruction for pair in pairs])
+    responses = vocabulary.read([pair.response for pair in pairs])
+    frames = learn_frames(instructions.part(0, len(train)), share, vocabulary)
+    return Reading(
+        vocabulary=vocabulary,
+        instruction=discount(instructions, frames, vocabulary),
+        response=discount(responses, _frames(responses, len(train), share, vocabulary), vocabulary),
+        train=len(train),
+        known=len(train) + len(earlier),
+        raw=len(raw),
+        discounted=frames.shown,
     )
 
 
-def read_text(text: str, frames: Frames) -> Text:
-    whole = tuple(words(text))
-    if not whole and text.strip():  # symbols only: the text is its own single word
-        whole = (text.strip(),)
-    outside = frames.outside(whole)
-    remaining = tuple(word for stretch in outside for word in stretch)
-    if whole and not remaining:
-        remaining = (" ".join(whole),)
-    return Text(whole, outside, remaining)
+def _frames(texts: Texts, train: int, share: float, vocabulary: Vocabulary) -> Frames:
+    return learn_frames(texts.part(0, train), share, vocabulary)
+
+
+def only(texts: Texts, chosen: NDArray[np.bool_]) -> Texts:
+    """``texts`` with those empty that are not ``chosen``."""
+    sizes = texts.sizes()
+    return Texts(texts.words[np.repeat(chosen, sizes)], starts_of(np.where(chosen, sizes, 0)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -14,6 +16,12 @@ class CurationSettings(BaseModel):
     max_response_words: int = Field(2048, ge=1)
     near_duplicate: float = Field(0.7, gt=0, le=1, description="Jaccard of word 3-grams.")
     novelty: float = Field(0.7, gt=0, le=1, description="ROUGE-L F against what is kept already.")
+    novelty_field: Literal["instruction", "response", "both"] = Field(
+        "instruction", description="What novelty compares; responses count from 30 words on."
+    )
+    stemming: bool = Field(
+        False, description="Novelty compares stems (Porter, English); needs llamaduo[stemming]."
+    )
     contamination: float = Field(
         0.7, gt=0, le=1, description="ROUGE-L F, or recall of the instruction, against held-out."
     )
@@ -22,4 +30,14 @@ class CurationSettings(BaseModel):
     )
     shared_frame: float = Field(
         0.05, gt=0, le=1, description="What more of the train prompts than this share is a frame."
+    )
+    languages: bool = Field(
+        False,
+        description="Drop pairs in a language that no train pair uses; needs llamaduo[languages].",
+    )
+    max_per_family: int | None = Field(
+        None, ge=1, description="At most this many pairs of one template family in a batch."
+    )
+    max_per_label: int | None = Field(
+        None, ge=1, description="At most this many pairs with one label in a batch."
     )

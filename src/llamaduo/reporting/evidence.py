@@ -7,7 +7,7 @@ in its place. This module computes nothing but counts; scores and verdicts are t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from llamaduo.records import (
     Lengths,
     Pair,
     Parity,
+    Portrait,
     ReferenceSource,
     Response,
     Scores,
@@ -42,6 +43,9 @@ from llamaduo.storage.jsonl import read_record, read_records
 Record = TypeVar("Record")
 
 SPLITS = ("train", "test", "final")
+KEPT = "kept"
+Tell = Callable[[Sequence[str]], Sequence[str]]
+"""Names the language or the script of each text."""
 BASE, FINAL = "Base model", "Final split"
 """How tables and figures call the sets of responses that are not a cycle's."""
 
@@ -54,19 +58,21 @@ class Answers:
     """One set of responses (base, a cycle, final): how it was made and scored.
 
     ``unscored`` counts the judgements that did not count, by reason; ``panel`` has the panel's
-    score of every response that has one, by its id.
+    score of every response that has one, by its id; ``pairs`` has the pair that it answers.
     """
 
     scores: Scores | None = None
     inference: InferenceFigures | None = None
     unscored: dict[str, int] = field(default_factory=dict)
     panel: dict[str, PanelScore] = field(default_factory=dict)
+    pairs: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleEvidence:
     """What one cycle left behind. ``synthesis``, ``curation`` and ``tokens`` (of the pairs that
-    were kept) came after its verdict; ``dropped`` counts what curation dropped, by (step, reason).
+    were kept) came after its verdict; ``dropped`` counts what curation dropped, by (step, reason),
+    and ``by_language`` the pairs in a language, by the step that dropped them or :data:`KEPT`.
     """
 
     cycle: int
@@ -77,6 +83,8 @@ class CycleEvidence:
     curation: CurationFigures | None = None
     dropped: dict[tuple[str, str], int] = field(default_factory=dict)
     tokens: TokenStatistics | None = None
+    portrait: Portrait | None = None
+    by_language: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,8 @@ class Evidence:
     """A run, as far as it got.
 
     ``references`` counts the pairs of each split by who wrote the reference. ``verdict`` is
-    the run's own, after the loop; each cycle's is with the cycle.
+    the run's own, after the loop; each cycle's is with the cycle. ``languages`` has those of the
+    held-out prompts, by pair id.
     """
 
     name: str
@@ -113,6 +122,7 @@ class Evidence:
     egress: tuple[EgressRow, ...] = ()
     samples: Samples | None = None
     parity: Parity | None = None
+    languages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rehearsed(self) -> bool:
@@ -144,11 +154,16 @@ class Evidence:
 
 
 def gather(
-    folder: Path, spend: tuple[SpendRow, ...] = (), *, cost: CostSettings | None = None
+    folder: Path,
+    spend: tuple[SpendRow, ...] = (),
+    *,
+    cost: CostSettings | None = None,
+    tell: Tell | None = None,
 ) -> Evidence:
     """Read the run directory ``folder``; ``spend`` is the ledger's sum, which needs its owner.
 
-    ``cost`` replaces the section of that name in ``run.yaml``: what the user says now.
+    ``cost`` replaces the section of that name in ``run.yaml``: what the user says now. Without
+    ``tell`` nothing is counted by language.
 
     Raises:
         RunError: ``folder`` is not a run, or one of its files is damaged.
@@ -164,11 +179,12 @@ def gather(
         lengths=_one(coverage / "lengths.json", Lengths),
         references={name: _sources(pairs) for name, pairs in splits.items() if pairs},
         base=_answers(folder / "base"),
-        cycles=tuple(_cycle(path) for path in _cycle_folders(folder)),
+        cycles=tuple(_cycle(path, tell) for path in _cycle_folders(folder)),
         verdict=_one(folder / "verdict.json", Verdict),
         spend=spend,
         egress=read_egress(folder / "ledger.sqlite"),
         parity=_one(folder / "parity.json", Parity),
+        languages=_languages((*splits["test"], *splits["final"]), tell),
     )
     return _with_best(evidence, folder, splits["test"])
 
@@ -200,7 +216,7 @@ def _cycle_folders(folder: Path) -> list[Path]:
     return sorted(path for path in (folder / "cycles").glob("*") if path.name.isdecimal())
 
 
-def _cycle(path: Path) -> CycleEvidence:
+def _cycle(path: Path, tell: Tell | None) -> CycleEvidence:
     dropped = _all(path / "dropped.jsonl", Dropped)
     return CycleEvidence(
         cycle=int(path.name),
@@ -211,16 +227,42 @@ def _cycle(path: Path) -> CycleEvidence:
         curation=_one(path / "curation.json", CurationFigures),
         dropped=dict(Counter((one.step, kind_of(one.reason)) for one in dropped)),
         tokens=_one(path / "tokens.json", TokenStatistics),
+        portrait=_one(path / "portrait.json", Portrait),
+        by_language=_by_language(path, dropped, tell),
     )
+
+
+def _by_language(
+    path: Path, dropped: Sequence[Dropped], tell: Tell | None
+) -> dict[str, Counter[str]]:
+    """The pairs of a batch by the language of their instruction and by what became of them."""
+    if tell is None:
+        return {}
+    kept = _all(path / "synthetic.jsonl", Pair)
+    instructions = [pair.instruction for pair in (*kept, *(drop.pair for drop in dropped))]
+    fates = [*(KEPT for _ in kept), *(drop.step for drop in dropped)]
+    found: dict[str, Counter[str]] = {}
+    for language, fate in zip(tell(instructions), fates, strict=True):
+        found.setdefault(language, Counter())[fate] += 1
+    return found
+
+
+def _languages(pairs: Sequence[Pair], tell: Tell | None) -> dict[str, str]:
+    if tell is None:
+        return {}
+    told = tell([pair.instruction for pair in pairs])
+    return {pair.id: language for pair, language in zip(pairs, told, strict=True)}
 
 
 def _answers(path: Path) -> Answers:
     unscored = _all(path / "unscored.jsonl", Unscored)
+    judgements = _all(path / "judgements.jsonl", JudgementScore)
     return Answers(
         scores=_one(path / "scores.json", Scores),
         inference=_one(path / "inference.json", InferenceFigures),
         unscored=dict(Counter(kind_of(one.reason) for one in unscored).most_common()),
-        panel=panel_scores(_all(path / "judgements.jsonl", JudgementScore)),
+        panel=panel_scores(judgements),
+        pairs={one.response_id: one.pair_id for one in judgements},
     )
 
 

@@ -35,6 +35,7 @@ class JudgementScore:
     judge: str
     similarity: int
     precision: int
+    pair_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,8 @@ def _render(template: str, evidence: Evidence, drawings: Drawings) -> str:
 def _content(evidence: Evidence, drawings: Drawings) -> dict[str, Any]:
     """Everything that the templates show, by the names they know it by."""
     own = own_case(evidence)
+    portraits = tables.portraits_of(evidence)
+    batches = [(f"after cycle {c.cycle}", c.by_language) for c in evidence.cycles]
     return {
         "evidence": evidence,
         "figures": drawings.figures,
@@ -72,6 +74,10 @@ def _content(evidence: Evidence, drawings: Drawings) -> dict[str, Any]:
         "headline": headline(evidence),
         "rehearsal": REHEARSAL if evidence.rehearsed else "",
         "scores": tables.scores_by_cycle(evidence),
+        "scores_by_language": tables.scores_by_language(evidence),
+        "drops_by_language": tables.drops_by_language(batches),
+        "portraits": tables.portrait_tables(portraits),
+        "warnings": tables.warnings_of(portraits),
         "funnel": tables.funnel_table(evidence),
         "counts": tables.stage_counts(evidence),
         "drops": tables.drops_by_reason(evidence),

@@ -3,7 +3,7 @@
 On ASCII text :func:`words` equals rouge-score's default tokenizer without stemming (its
 alphabet is a–z and 0–9). Outside ASCII that tokenizer finds nothing, so here a word is a run
 of Unicode letters, marks and digits, and each character is a word where a script does not
-put spaces between words (Han, Kana, Thai, Lao, Khmer, Myanmar).
+put spaces between words (Han, Kana, Thai, Lao, Khmer, Myanmar): a letter with its marks.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ _UNSPACED = (
     "MYANMAR",
 )
 _ZERO_WIDTH_SPACE = "\u200b"
+_ENDS, _ADDS = "\f", "\b"
+"""Stand after a character that is a word, and before a mark that belongs to such a one. A text's
+own control characters are gone by then: they separate words."""
 
 
 class _Spacing(dict[int, str]):
@@ -45,7 +48,9 @@ def _spaced(char: str) -> str:
         return " " if char == _ZERO_WIDTH_SPACE else ""
     if category[0] not in "LMN":
         return " "
-    return f" {char} " if unicodedata.name(char, "").startswith(_UNSPACED) else char
+    if not unicodedata.name(char, "").startswith(_UNSPACED):
+        return char
+    return f"{_ADDS if category[0] == 'M' else ' '}{char}{_ENDS}"
 
 
 _SPACING = _Spacing()
@@ -56,7 +61,8 @@ def words(text: str) -> list[str]:
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
     # Accents may be written as one character or two: composed, both are the same word.
-    return unicodedata.normalize("NFC", text.lower()).translate(_SPACING).split()
+    spaced = unicodedata.normalize("NFC", text.lower()).translate(_SPACING)
+    return spaced.replace(_ENDS + _ADDS, "").replace(_ADDS, " ").split()
 
 
 def shingles(tokens: Sequence[str], size: int = 3) -> frozenset[tuple[str, ...]]:

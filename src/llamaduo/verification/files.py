@@ -24,6 +24,8 @@ _LEAVES = {
     "curate": ("synthetic.jsonl", "dropped.jsonl", "curation.json"),
 }
 """What the manifest must have a hash of, so that dropping a name hides nothing."""
+_MAY_LEAVE = {"curate": ("portrait.json",)}
+"""What only newer versions write: where the file is there, its hash must be."""
 _WEIGHTS = frozenset({".safetensors", ".gguf", ".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 
 
@@ -32,7 +34,9 @@ def hashes(records: Records, finding: Finding) -> None:
     for stage, finished in records.manifest.stages.items():
         _compare(finding, records.root, finished.files, f"stage {stage}")
         names = {PurePosixPath(name).name for name in finished.files}
-        for name in _LEAVES.get(stage.rpartition("/")[2], ()):
+        where, _, kind = stage.rpartition("/")
+        newer = (n for n in _MAY_LEAVE.get(kind, ()) if (records.root / where / n).exists())
+        for name in (*_LEAVES.get(kind, ()), *newer):
             if name not in names:
                 finding.differ(f"manifest.json has no hash of {name}, which stage {stage} writes")
     if records.manifest.version != __version__:

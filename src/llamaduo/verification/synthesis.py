@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from llamaduo.curation.curate import curate
+from llamaduo.curation.portrait import portray
 from llamaduo.errors import ExtraMissing
 from llamaduo.records import (
     CurationFigures,
     Dropped,
     FinalSplit,
     Pair,
+    Portrait,
     RawBatch,
     SynthesisFigures,
     TestSplit,
@@ -92,6 +94,19 @@ def _calls_are_there(records: Records, finding: Finding, raw: Iterable[Pair]) ->
         finding.require(there, f"pair {pair.id}: its call is not in the ledger")
 
 
+_OLDER = (
+    "An older llamaduo curated this batch by other rules: that nothing is lost and nothing held out"
+    " is among what was kept was checked, but not what curating it again comes to."
+)
+
+
+def _is_of_older_version(records: Records, folder: str) -> bool:
+    """Whether the batch was curated before there were portraits: since then, responses that are
+    like a held-out one count less."""
+    finished = records.manifest.stages.get(f"{folder}/curate")
+    return finished is not None and f"{folder}/portrait.json" not in finished.files
+
+
 # --- curation -----------------------------------------------------------------------------
 
 
@@ -112,6 +127,21 @@ def curated(records: Records, finding: Finding, cycle: int) -> None:
     for pair in kept:
         finding.require(pair.id not in held_out, f"synthetic pair {pair.id} is a held-out one")
     _curate_again(records, finding, cycle, raw)
+    _portray_again(records, finding, cycle)
+
+
+def _portray_again(records: Records, finding: Finding, cycle: int) -> None:
+    """What the portrait says. A run of an older version has none."""
+    name = f"cycles/{cycle:03d}/portrait.json"
+    if not (records.root / name).exists():
+        return
+    derived = portray(
+        records.split("train"),
+        records.kept(cycle),
+        task=records.config.task,
+        settings=records.config.curation,
+    )
+    finding.same("portrait.json", records.one(name, Portrait), derived)
 
 
 def _curate_again(records: Records, finding: Finding, cycle: int, raw: Sequence[Pair]) -> None:
@@ -127,6 +157,9 @@ def _curate_again(records: Records, finding: Finding, cycle: int, raw: Sequence[
         task=config.task,
         notify=records.telling(f"{folder}/curation"),
     )
+    if _is_of_older_version(records, folder) and again.kept != records.kept(cycle):
+        finding.left_out = _OLDER
+        return
     kept = {pair.id for pair in again.kept}
     for pair in records.kept(cycle):
         finding.require(pair.id in kept, f"synthetic pair {pair.id} is not kept when curated again")

@@ -9,8 +9,10 @@ from llamaduo.reporting.tables.effort import spend, timings
 from llamaduo.reporting.tables.egress import egress, personal_data
 from llamaduo.reporting.tables.forecast import calls_ahead, work_ahead
 from llamaduo.reporting.tables.funnel import funnel_table
-from llamaduo.reporting.tables.losses import drops_by_reason
+from llamaduo.reporting.tables.languages import drops_by_language, scores_by_language
+from llamaduo.reporting.tables.losses import drops_by_reason, drops_of_batch, refused_rows
 from llamaduo.reporting.tables.parity import parity_result, parity_table
+from llamaduo.reporting.tables.portrait import portrait_tables, portraits_of, warnings_of
 from llamaduo.reporting.tables.savings import break_even, own_costs, paper_case, paper_errata
 from llamaduo.reporting.tables.scores import scores_by_cycle
 from llamaduo.reporting.tables.table import Column, Row, Table
@@ -22,7 +24,9 @@ __all__ = [
     "Table",
     "break_even",
     "calls_ahead",
+    "drops_by_language",
     "drops_by_reason",
+    "drops_of_batch",
     "egress",
     "funnel_table",
     "own_costs",
@@ -31,10 +35,15 @@ __all__ = [
     "parity_result",
     "parity_table",
     "personal_data",
+    "portrait_tables",
+    "portraits_of",
+    "refused_rows",
     "scores_by_cycle",
+    "scores_by_language",
     "spend",
     "stage_counts",
     "timings",
     "token_statistics",
+    "warnings_of",
     "work_ahead",
 ]

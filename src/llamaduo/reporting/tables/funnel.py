@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
-from llamaduo.reporting.evidence import CycleEvidence, Evidence
+from llamaduo.reporting.evidence import KEPT, CycleEvidence, Evidence
 from llamaduo.reporting.formatting import UNKNOWN, count, part
 from llamaduo.reporting.tables.table import Column, Table
 
 STEPS = ("exact duplicates", "quality rules", "near-duplicates", "novelty", "decontamination")
 """ψ's steps in their order (Eq. 7). A step of another version comes before the last."""
+BALANCE = "balance"
+"""The step after those, shown where some batch had pairs beyond a cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,13 @@ def funnels(evidence: Evidence) -> tuple[Funnel, ...]:
 
 def _steps(evidence: Evidence) -> tuple[str, ...]:
     """The steps that every batch is shown with: ours, and those only the run knows."""
-    seen = {step for c in evidence.cycles if c.curation for step in c.curation.dropped}
-    return (*STEPS[:-1], *sorted(seen - set(STEPS)), STEPS[-1])
+    return steps_of({step for c in evidence.cycles if c.curation for step in c.curation.dropped})
+
+
+def steps_of(seen: Set[str]) -> tuple[str, ...]:
+    """ψ's steps, and those only seen in a run, in their order."""
+    caps = [BALANCE] if BALANCE in seen else []
+    return (*STEPS[:-1], *sorted(seen - {*STEPS, BALANCE, KEPT}), STEPS[-1], *caps)
 
 
 def _funnel(
@@ -91,8 +98,9 @@ def funnel_table(evidence: Evidence) -> Table | None:
     rows = [(name, *(_cell(one, place) for one in found)) for place, name in enumerate(names)]
     rows.append(("Next fine-tuning, pairs", *(count(one.trained) for one in found)))
     kept = frozenset({len(names) - 1})
+    note = _NOTE.format(last=_steps(evidence)[-1])
     return Table(
-        "Pairs of each batch", (Column("", numeric=False), *columns), tuple(rows), _NOTE, kept
+        "Pairs of each batch", (Column("", numeric=False), *columns), tuple(rows), note, kept
     )
 
 
@@ -104,7 +112,7 @@ def _cell(funnel: Funnel, place: int) -> str:
 
 
 _NOTE = (
-    "Shares are of the pairs asked for. After decontamination, the last step, a pair is kept. The"
+    "Shares are of the pairs asked for. After {last}, the last step, a pair is kept. The"
     " next fine-tuning has the train split and what was kept of this and every earlier batch, less"
     " the pairs that do not fit the window."
 )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from llamaduo.reporting.evidence import Evidence
-from llamaduo.reporting.formatting import part, plural
+from llamaduo.records import Dropped, Refused
+from llamaduo.reporting.evidence import Evidence, kind_of
+from llamaduo.reporting.formatting import count, part, plural
+from llamaduo.reporting.tables.funnel import steps_of
 from llamaduo.reporting.tables.table import Column, Row, Table
+from llamaduo.tasks.showing import visible
 
 MAX_REASONS = 8
 """Reasons shown for one step; the rest is summed up in a row of its own."""
+MAX_PLACES = 3
 
 
 def drops_by_reason(evidence: Evidence) -> Table:
@@ -24,6 +28,34 @@ def drops_by_reason(evidence: Evidence) -> Table:
     rows = (*_refused(evidence), *_dropped(evidence), *_unscored(evidence))
     note = "" if rows else "So far nothing was refused, dropped or left unscored."
     return Table("Refused, dropped and unscored, by reason", columns, rows, note)
+
+
+def drops_of_batch(dropped: Iterable[Dropped], whole: int) -> Table:
+    """What curation dropped of ``whole`` pairs, by step and reason."""
+    counts = Counter((drop.step, kind_of(drop.reason)) for drop in dropped)
+    rows: list[Row] = []
+    for step in steps_of({step for step, _ in counts}):
+        reasons = {why: n for (at, why), n in counts.items() if at == step}
+        rows += (row[1:] for row in _rows("", step, reasons, whole))
+    columns = (Column("Step", numeric=False), Column("Reason", numeric=False), Column("Dropped"))
+    return Table("Dropped, by step and reason", columns, tuple(rows))
+
+
+def refused_rows(refused: Sequence[Refused]) -> Table:
+    """Rows of a file that hold no pair, by reason, and where the first of them are."""
+    places: dict[str, list[str]] = {}
+    for row in refused:
+        places.setdefault(kind_of(row.reason), []).append(row.place)
+    rows = tuple(
+        (visible(reason), count(len(found)), visible(", ".join(_first(found))))
+        for reason, found in sorted(places.items(), key=lambda item: -len(item[1]))
+    )
+    columns = (Column("Reason", numeric=False), Column("Rows"), Column("Where", numeric=False))
+    return Table("Refused rows", columns, rows)
+
+
+def _first(places: Sequence[str]) -> list[str]:
+    return [*places[:MAX_PLACES], "…"] if len(places) > MAX_PLACES else list(places)
 
 
 def _refused(evidence: Evidence) -> Iterator[Row]:
