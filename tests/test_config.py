@@ -82,6 +82,8 @@ def test_every_problem_is_reported_with_its_line() -> None:
         ("coverage: {data: [x], train_fraction: 0.8, final_fraction: 0.2}\n", "test split"),
         (MINIMAL + "target: {precision: {}}\n", "no target is set"),
         (MINIMAL + "target: {precision: {coverage_percentage: {60: 9}}}\n", "asks for ζ 60"),
+        (MINIMAL + "curation: {max_per_label: 9}\n", "line 2: curation.max_per_label"),
+        (MINIMAL + "curation: {min_response_words: 9, max_response_words: 8}\n", "words (9) is"),
         (MINIMAL + "name: ../x\n", "name"),
         (MINIMAL + "service: {api_key: sk-1}\n", "unknown key service.api_key"),
     ],
@@ -109,6 +111,13 @@ def test_overrides_are_yaml_and_name_themselves_when_wrong() -> None:
     assert found.startswith("--set finetuning.epochs=-1: ")
     (found,) = problems(MINIMAL, "finetuning.epochs")
     assert "not KEY=VALUE" in found
+
+
+def test_a_label_cap_needs_labels() -> None:
+    cap = MINIMAL + "curation: {max_per_label: 9}\n"
+    for task in ("kind=classification", "labels=[praise, complaint]"):
+        config = parse_config(cap, "f", [f"task.{task}"])
+        assert config.curation.max_per_label == 9
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:

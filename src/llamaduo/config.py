@@ -82,6 +82,16 @@ class Config(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _a_label_cap_has_labels(self) -> Config:
+        labelled = self.task.labels or self.task.kind == "classification"
+        if self.curation.max_per_label is not None and not labelled:
+            raise ValueError(
+                f"curation.max_per_label caps labels, and a task of kind {self.task.kind} has none;"
+                " name them in task.labels, or set task.kind to classification"
+            )
+        return self
+
     @property
     def judges(self) -> tuple[ServiceSettings, ...]:
         """The judges; the service LLM itself where none is configured. One that has no

@@ -46,7 +46,7 @@ from llamaduo.records import (
     TrainSplit,
 )
 from llamaduo.redaction.pairs import redact_pairs
-from llamaduo.reporting.evidence import Tell, gather
+from llamaduo.reporting.evidence import MOST_TOLD, Tell, gather
 from llamaduo.reporting.report import write_report
 from llamaduo.run import Run, step
 from llamaduo.service.client import connect
@@ -386,13 +386,9 @@ def report_on(run: Run) -> Path:
     return write_report(evidence, run.directory.report, notify=run.notify)
 
 
-MOST_TOLD = 2000
-"""Texts whose language is told, which takes a millisecond each; of more, the scripts are."""
-
-
 def telling(settings: CurationSettings) -> Tell:
     """How a report tells what texts are written in: by language where curation looks at
-    languages, else by script."""
+    languages and there are at most :data:`MOST_TOLD` texts, else by script."""
 
     def tell(texts: Sequence[str]) -> Sequence[str]:
         by_language = settings.languages and len(texts) <= MOST_TOLD

@@ -31,7 +31,8 @@ RAW: list[dict[str, Any]] = [
     {"messages": [{"role": "user", "content": "nobody answers"}]},
     {"instruction": "Сколько жителей в Москве сегодня?", "response": "13 millions"},
 ]
-ARGUMENTS = ("curate", "pairs.jsonl", "--against", "train.jsonl", "--test", "test.jsonl")
+PAIRS = ("pairs.jsonl", "--against", "train.jsonl")
+ARGUMENTS = ("curate", *PAIRS, "--test", "test.jsonl")
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -133,6 +134,37 @@ def test_nothing_is_overwritten_unless_asked(
     assert "mine" not in (folder / "pairs.dropped.jsonl").read_text()
 
 
+def test_a_name_with_a_hash_is_a_name(folder: Path) -> None:
+    (folder / "pairs.jsonl").rename(folder / "pairs#1.jsonl")
+    assert llamaduo("curate", "pairs#1.jsonl", *ARGUMENTS[2:]) == 0
+    assert (folder / "pairs#1.kept.jsonl").exists()
+
+
+def test_without_held_out_pairs_it_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert llamaduo("curate", *PAIRS) == 0
+    assert "Nothing was decontaminated: --test FILE" in capsys.readouterr().out
+
+
+def test_a_damaged_pair_cannot_command_the_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = {
+        "id": "7",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "response": "Hello",
+        "reference_source": "human",
+        "provenance": {"origin": "coverage", "source": "x"},
+        "metadata": {"\x1b[2J": 5},
+    }
+    write(folder / "pairs.jsonl", [damaged])
+    assert llamaduo("curate", *PAIRS) == 2
+    error = capsys.readouterr().err
+    assert "␛[2J" in error
+    assert "\x1b[2J" not in error
+
+
 def test_a_dry_run_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = tree(folder)
     assert llamaduo(*ARGUMENTS, "--dry-run", "--set", "curation.novelty=0.75") == 0
@@ -160,9 +192,6 @@ def test_the_first_time_on_a_machine_says_that_it_compiles(
     finally:
         cache_folder.cache_clear()
     assert "curate: Compiling, once on this machine" in capsys.readouterr().err
-
-
-PAIRS = ("pairs.jsonl", "--against", "train.jsonl")
 
 
 @pytest.mark.parametrize(

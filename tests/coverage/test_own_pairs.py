@@ -70,6 +70,14 @@ def test_other_rows_are_read_as_ever() -> None:
     assert read_with_provenance(other, SETTINGS, TASK) == read_pair(other, SETTINGS, TASK)
 
 
+def test_columns_of_others_may_have_the_same_names() -> None:
+    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    fields = {"id": "7", "messages": chat, "response": "Hello", "provenance": "a forum"}
+    found = read_with_provenance(Row("a.jsonl:1", fields), SETTINGS, TASK)
+    assert (found.instruction, found.response) == ("Hi", "Hello")
+    assert found.metadata["provenance"] == "a forum"
+
+
 def test_equal_pairs_are_all_read_and_imported_once(tmp_path: Path) -> None:
     write_records(tmp_path / "pairs.jsonl", [OWN, OWN])
     assert len(read_pairs(SETTINGS, TASK, tmp_path).pairs) == 2

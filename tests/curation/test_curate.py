@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llamaduo.curation.curate import curate
+from llamaduo.curation.curate import NO_LABELS, curate
+from llamaduo.curation.settings import CurationSettings
 from llamaduo.records import Event, FinalSplit, Message, Pair, TestSplit, TrainSplit
 from llamaduo.tasks.settings import TaskSettings
 from tests.curation.making import SETTINGS, curated, pair
@@ -86,6 +87,26 @@ def test_every_pair_is_reported_as_done() -> None:
     )
     done = [(e.stage, e.done, e.total, e.unit) for e in events if e.total]
     assert done[-1] == ("curate", 3, 3, "pairs")
+
+
+def test_a_label_cap_without_labels_is_warned_of() -> None:
+    def warned(train: list[Pair]) -> list[str]:
+        events: list[Event] = []
+        curate(
+            [],
+            train=TrainSplit(tuple(train)),
+            earlier=(),
+            test=TestSplit(()),
+            final=FinalSplit(()),
+            settings=CurationSettings(max_per_label=1),
+            task=TaskSettings(kind="classification"),
+            notify=events.append,
+        )
+        return [event.detail for event in events if event.unit == "warning"]
+
+    open_set = [pair(f"Message {n}", f"answer {n}") for n in range(9)]
+    assert warned(open_set) == [NO_LABELS]
+    assert not warned([pair(f"Message {n}", "praise") for n in range(9)])
 
 
 def test_threads_change_nothing() -> None:

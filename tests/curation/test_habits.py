@@ -47,7 +47,7 @@ def leaves_code_open(text: str) -> bool:
     for line in text.splitlines():
         mark = re.match(r" {0,3}(`{3,}|~{3,})(.*)", line)
         if mark is not None and not fence:
-            fence = mark[1]
+            fence = "" if re.match(r" *`+[^`]+`", line) else mark[1]
         elif mark is not None and mark[1].startswith(fence) and not mark[2].strip():
             fence = ""
     return bool(fence)

@@ -74,6 +74,18 @@ def test_a_short_response_says_nothing(field: Compared) -> None:
     assert not curated(pairs, settings=settings).dropped
 
 
+def test_a_limit_of_many_digits_and_long_texts() -> None:
+    """Both at once would not fit into 64 bits."""
+    thirds = CurationSettings(novelty=2 / 3, near_duplicate=2 / 3, contamination=2 / 3)
+    one, other, held = (
+        pair(" ".join(f"{name}{i}" for i in range(2000)), name) for name in ("one", "other", "held")
+    )
+    nearly = pair(other.instruction.replace("other7", "new7"), "nearly")
+    result = curated([one, other, nearly], held_out=[held], settings=thirds)
+    assert result.kept == (one, other)
+    assert [d.lost_to for d in result.dropped] == [other.id]
+
+
 def test_stems_make_inflected_words_alike() -> None:
     pytest.importorskip("nltk")
     one, other = pair("List painted ceilings and walls"), pair("Listing painting ceiling and wall")

@@ -172,7 +172,8 @@ def test_a_frame_of_the_train_split_takes_over() -> None:
     framed = [pair(f"please tell me in short words about {word}") for word in WORDS]
     found = warnings([*prose(180, 1), *framed[:20]], [*prose(100, 2), *framed[20:320]], FREE)
     one = "One template has 75% of the synthetic pairs (train: 10%): 'please tell me in short"
-    assert any(text.startswith(one) for text in found)
+    (told,) = [text for text in found if text.startswith(one)]
+    assert told.endswith("'. Give synthesis more varied seeds."), "no cap counts a frame"
 
 
 def test_few_templates_have_all_pairs() -> None:
@@ -195,7 +196,7 @@ def test_labels_shift_and_vanish() -> None:
     shifted, gone = found
     assert shifted == (
         "The labels have shifted, bug most: 75% of the synthetic pairs (train: 40%). "
-        "Set curation.max_per_label, or give synthesis more varied seeds."
+        "Set curation.max_per_label in a new run, or give synthesis more varied seeds."
     )
     assert gone == (
         "No synthetic pair has the label idea (train: 20%). "
@@ -246,10 +247,9 @@ def test_another_language() -> None:
     assert shown.synthetic.response.languages is not None
     assert shown.train.response.languages.keys() <= {"en", "latin"}  # latin: not sure
     assert shown.synthetic.response.languages["de"] >= 30
-    assert any(
-        text.startswith("The language of the responses has shifted, de most: ")
-        for text in shown.warnings
-    )
+    start = "The language of the responses has shifted, de most: "
+    (warning,) = [text for text in shown.warnings if text.startswith(start)]
+    assert warning.endswith(" Name the language in task.topic."), "curation.languages is on already"
 
 
 def test_wording_that_repeats_itself() -> None:
@@ -313,4 +313,4 @@ def test_many_halves_of_the_same_data_bring_few_warnings(
 
 def test_no_family_no_warning() -> None:
     none = np.array([30])
-    assert not list(family_shift([], none, none, np.random.default_rng(0)))
+    assert not list(family_shift([], none, none, np.random.default_rng(0), framed=False))

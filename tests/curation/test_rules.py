@@ -79,6 +79,8 @@ def test_a_broken_pair_is_dropped_with_its_reason(
         "Tulips... and rain.",
         "```python\nprint(1)\n```",
         "````\n```\n````",
+        "```print(1)``` prints a one.",
+        "~~~ `\nprint(1)\n~~~",
         "no no no no, tulips",
         "one two three four " * 3,
         "About 5 μm of silt, as the Greek letter says.",
@@ -147,12 +149,40 @@ def test_a_response_must_satisfy_the_tasks_schema(response: str, expected: str |
 def test_a_schema_elsewhere_is_not_fetched() -> None:
     task = TaskSettings(json_schema={"$ref": "https://schemas.example/plant.json"})
     found = reason(pair(ASK, '{"plant": "tulip"}'), task=task)
-    assert (found or "").startswith("the JSON Schema refers to another document")
+    assert (found or "").startswith("the JSON Schema refers to what is not in it")
 
 
-def test_a_pair_whose_own_schema_is_none_is_dropped() -> None:
-    found = reason(replace(pair(ASK, '{"plant": "tulip"}'), json_schema={"type": "plant"}))
+def test_a_reference_to_nowhere_does_not_repeat_the_schema() -> None:
+    schema = {"$ref": "#/nowhere", "description": "plant " * 1000}
+    found = reason(replace(pair(ASK, "{}"), json_schema=schema)) or ""
+    assert found.startswith("the JSON Schema refers to what is not in it (PointerToNowhere: '/no")
+    assert len(found) < 200
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "plant"},
+        {"$schema": 5},
+        {"$schema": ["plant"]},
+        {"$schema": "http://["},
+        {"type": "object", "$ref": "#/type"},
+        {"x": {"type": "plant"}, "$ref": "#/x"},
+        {"x": {"required": 5}, "$ref": "#/x"},
+        {"x": {"patternProperties": {"[": {}}}, "$ref": "#/x"},
+    ],
+)
+def test_a_pair_whose_own_schema_is_none_is_dropped(schema: dict[str, Any]) -> None:
+    found = reason(replace(pair(ASK, '{"plant": "tulip"}'), json_schema=schema))
     assert (found or "").startswith("the pair's JSON Schema is not one")
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "".join(map(str, range(1, 200)))])
+def test_a_number_too_large_for_its_schema_is_dropped(number: str) -> None:
+    task = TaskSettings(json_schema={"multipleOf": 0.5})
+    assert reason(pair(ASK, "1.5"), task=task) is None
+    found = reason(pair(ASK, number), task=task)
+    assert found == "the response does not satisfy the JSON Schema (a number too large to tell)"
 
 
 def test_a_label_must_be_one_of_the_tasks() -> None:
@@ -196,6 +226,16 @@ def test_the_first_rule_broken_is_named_and_order_is_kept() -> None:
         None,
         "a placeholder was left in the response (as in [PLACEHOLDER])",
     ]
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    habit, odd = pair(ASK, "Dear [NAME], tulips."), pair(ASK, "See https://flowers.example/tulips")
+    train, raw = [*TRAIN, habit, *TRAIN], [odd, habit, odd]
+    for block in (1, 2, 1000):
+        monkeypatch.setattr("llamaduo.curation.norms._BLOCK", block)
+        monkeypatch.setattr("llamaduo.curation.rules._BLOCK", block)
+        found = broken_rules(raw, norms_of(train, TaskSettings(), CurationSettings()))
+        assert [objection is None for objection in found] == [False, True, False]
 
 
 def test_each_rule_says_what_it_drops_and_why() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -182,3 +187,20 @@ def test_many_texts_that_are_all_frame() -> None:
     remaining = case.field(*texts).remaining
     assert case.spelled(remaining) == [[text] for text in texts]
     assert len(set(remaining.words.tolist())) == 700
+
+
+RARE_WORDS = """
+from llamaduo.likeness.frames import learn_frames
+from llamaduo.likeness.texts import Vocabulary
+
+vocabulary = Vocabulary()
+texts = vocabulary.read(["say it now"] * 3 + [" ".join(f"w{i}" for i in range(5000))])
+assert learn_frames(texts, 0.05, vocabulary).shown == ("say it now",)
+"""
+
+
+@pytest.mark.proof
+def test_words_that_are_in_no_frame_have_places_too(tmp_path: Path) -> None:
+    """Kernels look outside of arrays without a word, unless they are told to check."""
+    checked = {"NUMBA_BOUNDSCHECK": "1", "LLAMADUO_CACHE": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", RARE_WORDS], check=True, env=os.environ | checked)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rouge_score.tokenize import tokenize
 
 from llamaduo.likeness.interning import SHORT, WordTable, _fill_keys, _find_or_add
-from llamaduo.likeness.texts import HANDFUL, Texts, Vocabulary, joined, stacked
+from llamaduo.likeness.texts import HANDFUL, Texts, Vocabulary, joined
 from llamaduo.tasks.words import words
 
 SCRIPTS = st.text("aZ9 .-_\x00\n\u00a0éßİKǅΣς\u0301\u200b\u200d़ाहи́ア日ไม가\u1100\u1161\ud800👍²½")
@@ -154,11 +154,6 @@ def test_a_part_is_those_rows(rows: list[list[int]], data: st.DataObject) -> Non
     part = column(rows).part(first, last)
     assert rows_of(part) == rows[first:last]
     assert part.sizes().tolist() == [len(row) for row in rows[first:last]]
-
-
-@given(st.lists(ROWS, max_size=3))
-def test_parts_are_stacked(parts: list[list[list[int]]]) -> None:
-    assert rows_of(stacked([column(rows) for rows in parts])) == [row for p in parts for row in p]
 
 
 @given(st.lists(st.tuples(*[st.lists(st.integers(0, 9), max_size=4)] * 2), max_size=6))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 import sqlite3
-import sys
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,13 +43,6 @@ async def intend(
         return attempt
 
 
-def attempt_at(ledger: Ledger, key: str) -> AbstractAsyncContextManager[Attempt]:
-    """An attempt that is in flight while the block lasts."""
-    return ledger.attempt(
-        key, stage="judge", model="openai-chat:m", request="{}", most_usd=1.0, budget_usd=None
-    )
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.sqlite"
@@ -78,64 +67,6 @@ async def test_an_answer_that_was_never_read_is_unsettled(path: Path) -> None:
         found = (await ledger.find("k")).answered
         assert found is not None
         assert not found.settled
-
-
-async def test_a_cost_is_not_waited_for_beside_others_but_the_last_waits_for_all(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llamaduo.storage.journal._NOTED_SECONDS", 60.0)
-    settled = "SELECT COUNT(*) FROM attempts WHERE snapshot IS NOT NULL"
-    with Ledger.open(path) as ledger:
-        async with AsyncExitStack() as calls:
-            begun = [await calls.enter_async_context(attempt_at(ledger, key)) for key in "abc"]
-            for attempt in begun:
-                await ledger.answer(attempt, RAW)
-            await ledger.settle(begun[0], COST)  # the first of a model also says its name
-            await ledger.settle(begun[1], COST)
-            assert read_rows(path, settled) == [(1,)]
-            assert sum(row.usd for row in ledger.spend()) == 1.0  # reads see what is noted
-            await ledger.settle(begun[2], COST)
-            assert read_rows(path, settled) == [(2,)]
-        async with attempt_at(ledger, "d") as last:
-            await ledger.answer(last, RAW)
-            await ledger.settle(last, COST)
-            assert read_rows(path, settled) == [(4,)]
-
-
-KILLED = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from llamaduo.service.ledger import Cost, Ledger, RawReply
-from llamaduo.storage import journal
-
-journal._NOTED_SECONDS = 60.0
-
-async def main():
-    def attempt(key):
-        return ledger.attempt(
-            key, stage="s", model="m", request="{}", most_usd=1.0, budget_usd=None)
-    ledger = Ledger.open(Path(sys.argv[1]))
-    ledger._seen.add(("m", "m-1"))
-    async with attempt("a") as a, attempt("b"):
-        await ledger.answer(a, RawReply(200, "application/json", b"{}"))
-        await ledger.settle(a, Cost("m-1", 1, 1, 0.5))
-        os.kill(os.getpid(), signal.SIGKILL)
-
-asyncio.run(main())
-"""
-
-
-async def test_a_cost_that_dies_with_its_process_is_worked_out_again(path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED, str(path), env=os.environ | {"PYTHONPATH": "src"}
-    )
-    assert await process.wait() == -signal.SIGKILL
-    with Ledger.open(path) as ledger:
-        found = (await ledger.find("a")).answered
-        assert found is not None
-        assert not found.settled  # so that whoever asks again reads it and settles it
-        await ledger.settle(found.attempt, COST)
-        assert sum(row.usd for row in read_spend(path)) == 0.5
 
 
 async def test_spend_counts_what_is_answered_in_doubt_and_failed(path: Path) -> None:

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
@@ -253,72 +252,3 @@ def test_a_loop_that_has_ended_holds_nothing_up(journal: Journal) -> None:
 
     asyncio.run(leave())
     assert journal.execute(INSERT, ("last",)).result() == [(201,)]
-
-
-# --- notes --------------------------------------------------------------------------------
-
-
-def wait_for(path: Path, expected: list[str]) -> None:
-    """Until another reader finds ``expected``, which must not take more than some seconds."""
-    until = time.monotonic() + 10
-    while texts(path) != expected and time.monotonic() < until:
-        time.sleep(0.02)
-    assert texts(path) == expected
-
-
-def test_a_note_is_carried_out_in_its_place(journal: Journal) -> None:
-    journal.execute(INSERT, ("one",))
-    journal.note(INSERT, ("two",))
-    assert journal.execute(INSERT, ("three",)).result() == [(3,)]
-    journal.note(INSERT, ("four",))
-    read = journal.execute("SELECT text FROM notes ORDER BY id").result()
-    assert read == [("one",), ("two",), ("three",), ("four",)]
-
-
-@pytest.mark.parametrize("asleep", [False, True])
-def test_a_note_that_nothing_takes_along_is_written_soon(journal: Journal, asleep: bool) -> None:
-    if asleep:
-        time.sleep(0.4)
-    journal.note(INSERT, ("one",))
-    journal.note(INSERT, ("two",))
-    wait_for(journal.path, ["one", "two"])
-    journal.note(INSERT, ("three",))
-    wait_for(journal.path, ["one", "two", "three"])
-
-
-def test_notes_are_written_before_it_closes(tmp_path: Path) -> None:
-    with Journal.open(tmp_path / "notes.sqlite", SCHEMA) as journal:
-        for n in range(500):
-            journal.note(INSERT, (str(n),))
-    assert texts(journal.path) == [str(n) for n in range(500)]
-    with pytest.raises(RuntimeError, match="closed"):
-        journal.note(INSERT, ("late",))
-
-
-def test_closing_says_that_a_note_could_not_be_written(tmp_path: Path) -> None:
-    journal = Journal.open(tmp_path / "notes.sqlite", SCHEMA)
-    journal.execute("PRAGMA max_page_count = 3").result()
-    journal.note(INSERT, ("x" * 1_000_000,))
-    with pytest.raises(RunError, match="disk is full"):
-        journal.close()
-    journal.close()
-
-
-def test_a_note_waits_for_a_lock_to_go(journal: Journal) -> None:
-    with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        journal.note(INSERT, ("kept",))
-        assert isinstance(journal.execute(INSERT, ("told",)).exception(), RunLocked)
-        other.execute("ROLLBACK")
-    wait_for(journal.path, ["kept"])
-
-
-def test_a_note_that_is_refused_is_said_by_the_next_or_at_the_end(journal: Journal) -> None:
-    journal.note(INSERT, (None,))
-    journal.execute(INSERT, ("one",)).result()
-    with pytest.raises(sqlite3.IntegrityError):
-        journal.note(INSERT, ("two",))
-    journal.note(INSERT, (None,))
-    with pytest.raises(sqlite3.IntegrityError):
-        journal.close()
-    assert texts(journal.path) == ["one", "two"]

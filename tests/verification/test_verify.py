@@ -495,6 +495,14 @@ def test_a_batch_that_an_older_version_curated_otherwise_is_not_called_wrong(run
     assert "An older llamaduo curated this batch by other rules" in check.detail
 
 
+def test_nor_is_one_that_dropped_the_same_for_other_reasons(run: Path) -> None:
+    edit_lines(run / FIRST / "dropped.jsonl", lambda rows: [row | {"reason": "r"} for row in rows])
+    seal(run)
+    assert "are not what curating" in wrong(run)[f"{FIRST}/curation"]
+    without_portrait(run)
+    assert verified(run)[f"{FIRST}/curation"].ok is None
+
+
 # --- runs that are not whole --------------------------------------------------------------
 
 

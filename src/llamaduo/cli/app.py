@@ -18,6 +18,7 @@ from llamaduo.cli.spend import spend
 from llamaduo.cli.stage_commands import add_stage_commands
 from llamaduo.errors import LlamaduoError
 from llamaduo.service.masking import install, masked, show_traceback
+from llamaduo.tasks.showing import visible
 
 app = typer.Typer(
     help="Carry a task from a service LLM to a small model of your own, and prove it arrived.",
@@ -85,7 +86,7 @@ def _complain(message: str, hint: str) -> None:
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("[bold red]Error:[/] ", end="")
-    console.print(masked(message), markup=False)
+    console.print(visible(masked(message)), markup=False)
     if hint:
         console.print("[bold]Next:[/] ", end="")
-        console.print(masked(hint), markup=False)
+        console.print(visible(masked(hint)), markup=False)

@@ -28,6 +28,8 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "gguf": ("gguf", "xllamacpp"),
     "report": ("altair", "vl_convert"),
+    "stemming": ("nltk",),
+    "languages": ("lingua",),
 }
 NEEDED = ("local",)
 DISK_GB = 5
@@ -90,8 +92,13 @@ def _installed(module: str) -> bool:
 
 
 def _version(module: str) -> str:
-    names = {"google.genai": "google-genai", "google.auth": "google-auth"}
-    name = (names | {"vl_convert": "vl-convert-python"}).get(module, module)
+    names = {
+        "google.genai": "google-genai",
+        "google.auth": "google-auth",
+        "vl_convert": "vl-convert-python",
+        "lingua": "lingua-language-detector",
+    }
+    name = names.get(module, module)
     return f"{module} {importlib.metadata.version(name)}"
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PairsArgument = Annotated[
     str | None,
     typer.Argument(
-        help="A file of pairs; left out, the run's next stage is done.",
+        help="A file of pairs; left out, the run's batch is curated, if that is next.",
         metavar="PAIRS",
         show_default=False,
     ),
@@ -38,8 +38,8 @@ AgainstOption = Annotated[
     list[str] | None,
     typer.Option(
         "--against",
-        help="Pairs that are there already: PAIRS must differ from them and do as they do. Repeat"
-        " it for several files.",
+        help="Pairs that are there already, such as the train split: PAIRS must differ from them"
+        " and be written as they are. May repeat.",
         metavar="FILE",
     ),
 ]
@@ -97,10 +97,12 @@ def curate(
 ) -> None:
     """Deduplicate, filter and decontaminate new pairs: the run's batch, or a file on its own.
 
-    llamaduo curate PAIRS.jsonl --against train.jsonl --test test.jsonl writes PAIRS.kept.jsonl and
-    PAIRS.dropped.jsonl, where every drop has its step, its reason and the pair it lost to. All
-    formats that coverage import reads will do. Nothing is sent; nothing is redacted either: what
-    is personal in the pairs stays in the files.
+    llamaduo curate new.jsonl --against train.jsonl --test test.jsonl
+
+    writes new.kept.jsonl and new.dropped.jsonl, where every drop has its step,
+    its reason and the pair it lost to. All formats that coverage import reads
+    will do. Nothing is sent; nothing is redacted either: what is personal in
+    the pairs stays in the files.
     """
     if pairs is None:
         given = {"--against": against, "--test": test, "--out": out, "--force": force}
@@ -162,7 +164,8 @@ def _try_run(session: Session, json: bool) -> None:
     cycle, material = batch_of(session.directory)
     with showing_progress() as notify:
         trials = try_thresholds(material, session.real, notify)
-    _show_trials(trials, f"the batch made after cycle {cycle}", len(material.raw), json)
+    what = f"the batch made after cycle {cycle}"
+    _show_trials(trials, what, len(material.raw), _NEXT_OF_RUN, json)
 
 
 # --- a file on its own ----------------------------------------------------------------------
@@ -175,7 +178,7 @@ def _try_file(places: Places, settings: Any, json: bool) -> None:
     with showing_progress() as notify:
         material = read_material(places, settings, notify)
         trials = try_thresholds(material, settings, notify)
-    _show_trials(trials, places.pairs, len(material.raw), json, material)
+    _show_trials(trials, places.pairs, len(material.raw), _NEXT_OF_FILE, json, material)
 
 
 def _curate_file(places: Places, settings: Any, tokenizer: Path | None, json: bool) -> None:
@@ -220,13 +223,15 @@ def _show_outcome(outcome: Outcome, material: Material, places: Places, json: bo
         out.print(f"Did not count, since many train prompts share it: {frames}", markup=False)
     for warning in warnings_of(portraits):
         out.print(f"Warning: {warning}", markup=False)
-    out.print(f"Kept: {part(len(curated.kept), len(material.raw))}, in {places.kept}", markup=False)
-    out.print(f"Dropped: {len(curated.dropped):,}, in {places.dropped}", markup=False)
-    out.print(
-        "Next: look at what was dropped; --dry-run shows other thresholds. As coverage.data,"
-        f" {places.kept} is ready for `llamaduo init`.",
-        markup=False,
-    )
+    if not places.test:
+        out.print("Nothing was decontaminated: --test FILE names held-out pairs.")
+    kept = part(len(curated.kept), len(material.raw))
+    for line in (
+        f"Kept: {kept}, in {places.kept}",
+        f"Dropped: {len(curated.dropped):,}, in {places.dropped}",
+        f"Next: look at why in {places.dropped}; --dry-run shows what other thresholds would drop.",
+    ):
+        out.print(line, markup=False, soft_wrap=True)  # whole paths, which can be copied
 
 
 def _as_json(outcome: Outcome, material: Material, places: Places) -> dict[str, Any]:
@@ -251,8 +256,22 @@ def _as_json(outcome: Outcome, material: Material, places: Places) -> dict[str, 
 # --- thresholds -----------------------------------------------------------------------------
 
 
+_NEXT_OF_FILE = (
+    "choose a threshold with --set, as in --set curation.novelty=0.8, and leave out --dry-run."
+)
+_NEXT_OF_RUN = (
+    "set a threshold in llamaduo.yaml before the run curates its first batch; after that, its"
+    " settings are fixed, and another run (--name) can have others."
+)
+
+
 def _show_trials(
-    trials: Sequence[Trial], what: str, pairs: int, json: bool, material: Material | None = None
+    trials: Sequence[Trial],
+    what: str,
+    pairs: int,
+    then: str,
+    json: bool,
+    material: Material | None = None,
 ) -> None:
     from llamaduo.cli.output import console, print_json, print_tables
     from llamaduo.reporting.tables import refused_rows
@@ -269,9 +288,7 @@ def _show_trials(
         return
     print_tables([refused_rows(refused), *_trial_tables(trials, pairs)])
     console().print(
-        f"A dry run over {what}: nothing was written. Next: choose a threshold with --set, as in"
-        " --set curation.novelty=0.8, or in llamaduo.yaml.",
-        markup=False,
+        f"A dry run over {what}: nothing was written. Next: {then}", markup=False, soft_wrap=True
     )
 
 

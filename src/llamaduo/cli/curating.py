@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from llamaduo.records import (
     TestSplit,
     TrainSplit,
 )
-from llamaduo.reporting.evidence import KEPT
+from llamaduo.reporting.evidence import fates_by_language
 from llamaduo.stages import telling
 from llamaduo.storage.jsonl import read_records, write_records
 from llamaduo.storage.manifest import read_manifest
@@ -105,9 +104,10 @@ def places_for(
     Raises:
         UsageError: it cannot be written there, is there already, or is read from.
     """
-    name = Path(pairs.removeprefix(HUB).partition("#")[0]).name
+    from_hub = pairs.startswith(HUB)
+    name = Path(pairs.removeprefix(HUB).partition("#")[0] if from_hub else pairs).name
     stem = name[: -len(Path(name).suffix)] if Path(name).suffix in _ENDINGS else name
-    folder = out if out is not None else Path() if pairs.startswith(HUB) else Path(pairs).parent
+    folder = out if out is not None else Path() if from_hub else Path(pairs).parent
     places = Places(
         pairs, against, test, folder / f"{stem}.kept.jsonl", folder / f"{stem}.dropped.jsonl"
     )
@@ -231,7 +231,8 @@ def curate_material(
             settings=settings.curation,
             count=count,
         )
-        by_language = _by_language(curated, settings)
+        tell = telling(settings.curation)
+        by_language = fates_by_language(curated.kept, curated.dropped, tell)
     return Outcome(curated, portrait, by_language)
 
 
@@ -246,16 +247,6 @@ def _prepare(material: Material, settings: Config, notify: Notify) -> Prepared:
         task=settings.task,
         notify=notify,
     )
-
-
-def _by_language(curated: Curated, settings: Config) -> dict[str, Counter[str]]:
-    pairs = [*curated.kept, *(drop.pair for drop in curated.dropped)]
-    fates = [*(KEPT for _ in curated.kept), *(drop.step for drop in curated.dropped)]
-    told = telling(settings.curation)([pair.instruction for pair in pairs])
-    found: dict[str, Counter[str]] = {}
-    for language, fate in zip(told, fates, strict=True):
-        found.setdefault(language, Counter())[fate] += 1
-    return found
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from llamaduo.config import Config, load_config
 from llamaduo.errors import UsageError
+from llamaduo.storage.cache import users_cache
 from llamaduo.storage.run_directory import NAME_PATTERN, RunDirectory, run_directory
 
 if TYPE_CHECKING:
@@ -63,8 +63,10 @@ def begin_existing(
 @contextmanager
 def owned(session: Session, notify: Notify, only: str | None = None) -> Iterator[Run]:
     """The run of ``session``, with the rehearsal service beside it if it is rehearsed."""
+    from llamaduo.curation.extras import check_extras
     from llamaduo.run import own_run
 
+    check_extras(session.real.curation)
     with ExitStack() as stack:
         config, replaced = session.real, {}
         if session.rehearse:
@@ -116,7 +118,5 @@ def _is_run(place: Path) -> bool:
 
 
 def model_cache() -> Path:
-    """Where base models are kept: LLAMADUO_CACHE, or llamaduo in the user's cache folder."""
-    if chosen := os.environ.get("LLAMADUO_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llamaduo"
+    """Where base models are kept."""
+    return users_cache()

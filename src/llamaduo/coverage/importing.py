@@ -75,13 +75,14 @@ def read_pairs(
     """
     pairs: list[Pair] = []
     refused: list[Refused] = []
-    for row in (row for name in settings.data for row in read_rows(name, root)):
+    rows = (row for name in settings.data for row in read_rows(name, root))
+    for number, row in enumerate(rows, start=1):
         try:
             pairs.append(read(row, settings, task))
         except RefusedError as error:
             refused.append(Refused(row.place, str(error)))
-        if len(pairs) % _TOLD_EVERY == 0:
-            notify(Event("read", len(pairs), None, "pairs"))
+        if number % _TOLD_EVERY == 0:
+            notify(Event("read", number, None, "rows"))
     if not pairs:
         raise _nothing_left(refused)
     return PairsRead(tuple(pairs), tuple(refused))

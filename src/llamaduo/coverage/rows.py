@@ -64,7 +64,7 @@ def read_pair(row: Row, settings: CoverageSettings, task: TaskSettings) -> Pair:
         RefusedError: the row cannot be used, and the reason.
         DataError: the row has none of the known columns.
     """
-    if row.fields.keys() >= _OWN:
+    if _is_own(row.fields):
         pair = _own(row, task)
         _check_not_empty(pair.messages[-1].content, pair.response)
         return replace(pair, provenance=Provenance(origin="coverage", source=row.place))
@@ -85,7 +85,13 @@ def read_pair(row: Row, settings: CoverageSettings, task: TaskSettings) -> Pair:
 
 def read_with_provenance(row: Row, settings: CoverageSettings, task: TaskSettings) -> Pair:
     """:func:`read_pair`, but a pair that llamaduo wrote is still from where it says it is."""
-    return _own(row, task) if row.fields.keys() >= _OWN else read_pair(row, settings, task)
+    return _own(row, task) if _is_own(row.fields) else read_pair(row, settings, task)
+
+
+def _is_own(fields: dict[str, Any]) -> bool:
+    """Columns of others may have these names, too; what is in ``provenance`` tells them apart."""
+    provenance = fields.get("provenance")
+    return fields.keys() >= _OWN and isinstance(provenance, dict) and "origin" in provenance
 
 
 def _own(row: Row, task: TaskSettings) -> Pair:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from llamaduo.curation.rules import broken_rules
 from llamaduo.curation.settings import CurationSettings
 from llamaduo.likeness import minhash, rouge
 from llamaduo.likeness.compiled import Workers, is_compiled
+from llamaduo.likeness.limits import limit_of
 from llamaduo.likeness.sieve import Candidates, Fate, Sieved, sieve
 from llamaduo.likeness.texts import joined
 from llamaduo.records import (
@@ -43,7 +43,11 @@ STEPS: Mapping[Fate, str] = {
     Fate.EXCLUDED: "decontamination",
 }
 BALANCE = "balance"
-COMPILING = "Compiling, once on this machine: about half a minute."
+COMPILING = "Compiling, once on this machine: less than a minute."
+NO_LABELS = (
+    "curation.max_per_label caps nothing: the train responses are no closed set of labels."
+    " Name the labels in task.labels."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +94,6 @@ def curate(
     The result does not depend on ``threads``, as many as there are cores unless said otherwise.
 
     Raises:
-        ConfigError: ``task.json_schema`` is not a JSON Schema.
         ExtraMissing: a setting needs a package that is not installed.
     """
     prepared = prepare(
@@ -118,10 +121,16 @@ def prepare(
     notify: Notify = silent,
 ) -> Prepared:
     """Read the pairs once, and hold each raw one to the quality rules: what stays the same when
-    the thresholds of :func:`sift` change."""
+    the thresholds of :func:`sift` change.
+
+    Raises:
+        ExtraMissing: ``settings.languages`` is on, and llamaduo[languages] is not installed.
+    """
     if not is_compiled():
         notify(Event("curate", 0, None, "notice", COMPILING))
     norms = norms_of(train.pairs, task, settings)
+    if settings.max_per_label is not None and norms.labels is None:
+        notify(Event("curate", 0, None, "warning", NO_LABELS))
     known, held_out = (*train.pairs, *earlier), (*test.pairs, *final.pairs)
     notify(Event("curate", 0, None, "pairs", "reading"))
     reading = read_pairs(train.pairs, earlier, raw, held_out, settings.shared_frame)
@@ -143,7 +152,11 @@ def sift(
     notify: Notify = silent,
     threads: int | None = None,
 ) -> Curated:
-    """Decide what is kept at the thresholds of ``settings``."""
+    """Decide what is kept at the thresholds of ``settings``.
+
+    Raises:
+        ExtraMissing: ``settings.stemming`` is on, and llamaduo[stemming] is not installed.
+    """
     reading = prepared.reading
     with Workers(threads) as workers:
         notify(Event("curate", 0, None, "pairs", "held-out pairs"))
@@ -198,8 +211,8 @@ def _candidates(
         known=reading.known,
         same=prepared.same,
         fates=fates,
-        runs=minhash.runs_of(remaining, whole, Fraction(str(settings.near_duplicate)), workers),
-        rouge=rouge.prepared(*views, Fraction(str(settings.novelty)), words, workers),
+        runs=minhash.runs_of(remaining, whole, limit_of(settings.near_duplicate), workers),
+        rouge=rouge.prepared(*views, limit_of(settings.novelty), words, workers),
         words=words,
     )
 

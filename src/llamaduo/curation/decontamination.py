@@ -37,6 +37,7 @@ from llamaduo.likeness.compiled import in_slices
 from llamaduo.likeness.copies import CONTAINS, COPIES, LIKE, Search, search
 from llamaduo.likeness.frames import Field
 from llamaduo.likeness.held_out import Held, Measure, held_of, passages_of, side_of
+from llamaduo.likeness.limits import limit_of
 from llamaduo.likeness.rarity import UNIT
 
 BEYOND_CHANCE = 3
@@ -71,7 +72,7 @@ def contaminated(
 
 
 def _search_of(reading: Reading, settings: CurationSettings, held_out: int) -> Search:
-    limit = Fraction(str(settings.contamination))
+    limit = limit_of(settings.contamination)
     run = settings.contamination_ngram
     first, last = reading.known, reading.known + reading.raw
     prompts, responses = reading.instruction, reading.response

@@ -56,13 +56,6 @@ _SECRET = re.compile(
 _TOKEN = re.compile(r"\beyJ[\w-]{10,}+(\.eyJ[\w-]{10})?")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
-LOOP_TIMES = 4
-LOOP_WORDS = 16
-LONGEST_LOOP = 24
-STUTTER_TIMES = 50
-_LOOP_REPEATS = LOOP_WORDS - LOOP_WORDS // LOOP_TIMES
-"""The fewest words of a loop that occurred before: it has a quarter of its words, four times."""
-
 
 def refuses(text: str) -> bool:
     """It declines in its first words, or speaks as an AI anywhere."""
@@ -92,7 +85,10 @@ def has_secret(text: str) -> bool:
 
 
 def leaves_code_open(text: str) -> bool:
-    """A fence of backticks or tildes is opened and not closed (CommonMark's fences)."""
+    """A fence of backticks or tildes is opened and not closed (CommonMark's fences).
+
+    Backticks with others later in the line open none: that is code within a line.
+    """
     if "`" not in text and "~" not in text:
         return False
     fence = ""
@@ -101,7 +97,8 @@ def leaves_code_open(text: str) -> bool:
         if mark is None:
             continue
         if not fence:
-            fence = mark[1]
+            inline = mark[1][0] == "`" and "`" in mark[2]
+            fence = "" if inline else mark[1]
         elif mark[1].startswith(fence) and not mark[2].strip():
             fence = ""
     return bool(fence)

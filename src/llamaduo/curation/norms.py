@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Literal
 
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import validator_for
-
 from llamaduo.curation.habits import HABITS, SYNTAX
 from llamaduo.curation.languages import Tongues, letters_outside, scripts_in
 from llamaduo.curation.settings import CurationSettings
-from llamaduo.errors import ConfigError, Problem
 from llamaduo.records import Pair
 from llamaduo.tasks.settings import TaskSettings
 
 Field = Literal["instruction", "response"]
 FIELDS: tuple[Field, ...] = ("instruction", "response")
+
+_BLOCK = 1000
 
 MOST_LABELS = 50
 """A closed set of responses has at most this many."""
@@ -60,10 +58,8 @@ def norms_of(train: Sequence[Pair], task: TaskSettings, settings: CurationSettin
     """The norms that ``train`` and ``task`` set.
 
     Raises:
-        ConfigError: ``task.json_schema`` is not a JSON Schema.
         ExtraMissing: ``settings.languages`` is on and lingua is not installed.
     """
-    _check_schema(task.json_schema)
     texts = {field: [text_of(pair, field) for pair in train] for field in FIELDS}
     usual = SYNTAX if task.kind == "coding" else frozenset()
     return Norms(
@@ -98,14 +94,8 @@ def label_of(response: str) -> str:
 
 
 def _habits(texts: Sequence[str]) -> frozenset[str]:
-    return frozenset(name for name, does in HABITS.items() if any(does(texts)))
-
-
-def _check_schema(schema: dict[str, Any] | None) -> None:
-    if schema is None:
-        return
-    try:
-        validator_for(schema).check_schema(schema)
-    except SchemaError as error:
-        problem = Problem("task.json_schema", f"not a JSON Schema: {error.message}")
-        raise ConfigError([problem]) from error
+    """What some text does. They are looked at in blocks: at the first that does, it is known."""
+    blocks = [texts[i : i + _BLOCK] for i in range(0, len(texts), _BLOCK)]
+    return frozenset(
+        name for name, does in HABITS.items() if any(any(does(block)) for block in blocks)
+    )

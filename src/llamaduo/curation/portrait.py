@@ -47,11 +47,8 @@ def portray(
     """Compare ``synthetic`` with ``train``, and warn where it collapses or shifts.
 
     ``count`` gives the tokens of each text; without it, lengths are in words. ``seed`` decides
-    what is drawn at random: the same pairs give the same portrait.
-
-    Raises:
-        ConfigError: ``task.json_schema`` is not a JSON Schema.
-        ExtraMissing: ``settings.languages`` is on, and llamaduo[languages] is not installed.
+    what is drawn at random: the same pairs give the same portrait. With ``settings.languages``
+    it has languages too; where llamaduo[languages] is not installed, scripts stand for them.
     """
     labels = labels_of(train, task)
     random = np.random.default_rng(seed)
@@ -145,8 +142,10 @@ def _collapses(
     variety: Variety, views: Sequence[Families], labelled: bool, random: Random
 ) -> Iterator[str]:
     """Where the synthetic pairs are more of the same than the train split's."""
-    for view in views:
-        found = [*family_shift(view.examples, view.train, view.synthetic, random)]
+    outside, whole = views
+    for view in (outside, whole):
+        counts = view.train, view.synthetic
+        found = [*family_shift(view.examples, *counts, random, framed=view is whole)]
         if found:
             yield from found
             break

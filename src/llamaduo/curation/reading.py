@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llamaduo.likeness.frames import Field, Frames, discount, learn_frames
+from llamaduo.likeness.frames import Field, discount, learn_frames
 from llamaduo.likeness.texts import Texts, Vocabulary, starts_of
 from llamaduo.records import Pair
 
@@ -49,19 +49,16 @@ def read_pairs(
     instructions = vocabulary.read([pair.instruction for pair in pairs])
     responses = vocabulary.read([pair.response for pair in pairs])
     frames = learn_frames(instructions.part(0, len(train)), share, vocabulary)
+    answers = learn_frames(responses.part(0, len(train)), share, vocabulary)
     return Reading(
         vocabulary=vocabulary,
         instruction=discount(instructions, frames, vocabulary),
-        response=discount(responses, _frames(responses, len(train), share, vocabulary), vocabulary),
+        response=discount(responses, answers, vocabulary),
         train=len(train),
         known=len(train) + len(earlier),
         raw=len(raw),
         discounted=frames.shown,
     )
-
-
-def _frames(texts: Texts, train: int, share: float, vocabulary: Vocabulary) -> Frames:
-    return learn_frames(texts.part(0, train), share, vocabulary)
 
 
 def only(texts: Texts, chosen: NDArray[np.bool_]) -> Texts:

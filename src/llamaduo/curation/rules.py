@@ -8,12 +8,13 @@ function says what it drops.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any, Final, NamedTuple
 
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import SchemaError, UnknownType, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from referencing import Registry
@@ -31,8 +32,11 @@ FOREIGN_LETTERS = 0.2
 """Share of a text's letters that may belong to scripts which no train pair uses there."""
 
 _BLOCK = 1000
-_MOST_CHARS_A_WORD_MAKES = 4  # lower case and Unicode's composition make at most four of one
+_MOST_MADE_OF_ONE = 4  # characters, by lower case and Unicode's composition; a word has one
 _KNOWN_SCHEMAS = 256
+_NO_SCHEMA = (AttributeError, TypeError, ValueError, UnknownType, re.error)
+"""What jsonschema raises where ``$schema`` is no address, or a reference leads to no schema: its
+own check sees neither."""
 
 
 class Draft(NamedTuple):
@@ -46,26 +50,26 @@ class Draft(NamedTuple):
         return ("instruction", self.instruction), ("response", self.response)
 
 
-Judge = Callable[[Sequence[Draft], Norms], Iterable[str | None]]
+Check = Callable[[Sequence[Draft], Norms], Iterable[str | None]]
 """The reason against each draft, None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: ``judge``, why there is one, and the setting that is its dial, if it has one."""
+    """A rule: ``check``, why there is one, and the setting that is its dial, if it has one."""
 
-    judge: Judge
+    check: Check
     why: str
     setting: str = ""
 
     @property
     def name(self) -> str:
-        return self.judge.__name__.replace("_", " ")
+        return self.check.__name__.replace("_", " ")
 
     @property
     def drops(self) -> str:
         """What it drops, in a line."""
-        return (self.judge.__doc__ or "").partition("\n")[0]
+        return (self.check.__doc__ or "").partition("\n")[0]
 
 
 def broken_rules(raw: Sequence[Pair], norms: Norms) -> list[Objection | None]:
@@ -83,7 +87,7 @@ def _first_objections(drafts: Sequence[Draft], norms: Norms) -> list[Objection |
     found: list[Objection | None] = [None] * len(drafts)
     standing = list(range(len(drafts)))
     for rule in RULES:
-        reasons = rule.judge([drafts[i] for i in standing], norms)
+        reasons = rule.check([drafts[i] for i in standing], norms)
         for i, reason in zip(standing, reasons, strict=True):
             if reason is not None:
                 found[i] = Objection(reason)
@@ -91,14 +95,14 @@ def _first_objections(drafts: Sequence[Draft], norms: Norms) -> list[Objection |
     return found
 
 
-def _each(rule: Callable[[Draft, Norms], str | None]) -> Judge:
+def _each(rule: Callable[[Draft, Norms], str | None]) -> Check:
     """A rule for one draft, as one for many."""
 
     @wraps(rule)
-    def judge(drafts: Sequence[Draft], norms: Norms) -> list[str | None]:
+    def check(drafts: Sequence[Draft], norms: Norms) -> list[str | None]:
         return [rule(draft, norms) for draft in drafts]
 
-    return judge
+    return check
 
 
 @_each
@@ -124,7 +128,7 @@ def too_short(draft: Draft, norms: Norms) -> str | None:
 def too_long(draft: Draft, norms: Norms) -> str | None:
     """A response of too many words."""
     most = norms.settings.max_response_words
-    if len(draft.response) * _MOST_CHARS_A_WORD_MAKES <= most:
+    if len(draft.response) * _MOST_MADE_OF_ONE <= most:
         return None
     count = len(quick_words(draft.response))
     return f"the response is too long ({count} words, at most {most})" if count > most else None
@@ -210,11 +214,11 @@ def address(drafts: Sequence[Draft], norms: Norms) -> list[str | None]:
 
 
 def secret(drafts: Sequence[Draft], norms: Norms) -> list[str | None]:
-    """A text with what looks like a key or password.
+    """A text with what looks like a key or token.
 
     The reason does not repeat what was found.
     """
-    return _odd(drafts, norms, "secret", "the {} has what looks like a key or password")
+    return _odd(drafts, norms, "secret", "the {} has what looks like a key or token")
 
 
 def foreign_language(drafts: Sequence[Draft], norms: Norms) -> list[str | None]:
@@ -290,10 +294,18 @@ def _unmet(schema: dict[str, Any], value: Any) -> str | None:
     except SchemaError as error:
         return f"the pair's JSON Schema is not one ({error.message[:120]})"
     except Unresolvable as error:
-        return f"the JSON Schema refers to another document ({error})"
-    except RecursionError:
-        return "the response does not satisfy the JSON Schema (nested too deeply to tell)"
+        return f"the JSON Schema refers to what is not in it ({_brief(error)})"
+    except (RecursionError, OverflowError) as error:  # the latter: 1e999 against a multipleOf
+        why = "nested too deeply" if isinstance(error, RecursionError) else "a number too large"
+        return f"the response does not satisfy the JSON Schema ({why} to tell)"
+    except _NO_SCHEMA as error:
+        return f"the pair's JSON Schema is not one ({_brief(error)})"
     return None
+
+
+def _brief(error: Exception) -> str:
+    """What it says, in a line: some say the whole schema."""
+    return " ".join(str(error).split())[:120]
 
 
 @lru_cache(_KNOWN_SCHEMAS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class CurationSettings(BaseModel):
@@ -12,8 +12,8 @@ class CurationSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    min_response_words: int = Field(1, ge=1)
-    max_response_words: int = Field(2048, ge=1)
+    min_response_words: int = Field(1, ge=1, description="Drop shorter responses.")
+    max_response_words: int = Field(2048, ge=1, description="Drop longer responses.")
     near_duplicate: float = Field(0.7, gt=0, le=1, description="Jaccard of word 3-grams.")
     novelty: float = Field(0.7, gt=0, le=1, description="ROUGE-L F against what is kept already.")
     novelty_field: Literal["instruction", "response", "both"] = Field(
@@ -41,3 +41,13 @@ class CurationSettings(BaseModel):
     max_per_label: int | None = Field(
         None, ge=1, description="At most this many pairs with one label in a batch."
     )
+
+    @model_validator(mode="after")
+    def _some_length_is_allowed(self) -> CurationSettings:
+        least, most = self.min_response_words, self.max_response_words
+        if least > most:
+            raise ValueError(
+                f"min_response_words ({least}) is above max_response_words ({most}), so that every"
+                " pair would be dropped; lower the one or raise the other"
+            )
+        return self

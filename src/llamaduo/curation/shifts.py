@@ -60,7 +60,7 @@ def label_shifts(train: Counted, synthetic: Counted, random: Random) -> Iterator
         most, share = _most_risen(labels, ours, theirs)
         yield (
             f"The labels have shifted, {most} most: {share}. "
-            f"Set curation.max_per_label, or {_SEEDS}."
+            f"Set curation.max_per_label in a new run, or {_SEEDS}."
         )
     if _passes(largest_lost, LABEL_LOST, ours, theirs, random):
         share_lost = np.where(theirs == 0, shares(ours), 0)
@@ -84,12 +84,10 @@ def script_shifts(
     names, ours, theirs = _aligned(train, synthetic)
     if _passes(moved, SCRIPTS_MOVED, ours, theirs, random):
         most, share = _most_risen(names, ours, theirs)
-        step = (
-            "Set curation.languages, which drops what no train pair uses"
-            if kind == "language"
-            else "Name the language in task.topic"
+        yield (
+            f"The {kind} of the {field}s has shifted, {most} most: {share}. "
+            "Name the language in task.topic."
         )
-        yield f"The {kind} of the {field}s has shifted, {most} most: {share}. {step}."
 
 
 def length_shifts(
@@ -138,13 +136,17 @@ def variety_shift(field: Field, grams: Sequence[Ngrams | None], random: Random) 
 
 
 def family_shift(
-    examples: Sequence[str], train: Counts, synthetic: Counts, random: Random
+    examples: Sequence[str], train: Counts, synthetic: Counts, random: Random, *, framed: bool
 ) -> Iterator[str]:
     """One template that has many of the synthetic pairs, or few that have them all.
 
     ``examples`` are instructions, one of each family; the counts have one entry more, for the
-    pairs that are of none.
+    pairs that are of none. ``framed``: it is in their frames that the pairs of a family are
+    alike, which a cap does not count.
     """
+    step = (
+        _SEEDS.capitalize() if framed else f"Set curation.max_per_family in a new run, or {_SEEDS}"
+    )
     if not train.sum() or not synthetic.sum():
         return
     if _passes(largest_rise, FAMILY_RISEN, train, synthetic, random):
@@ -152,14 +154,14 @@ def family_shift(
         share, before = _percent(shares(synthetic)[top]), _percent(shares(train)[top])
         yield (
             f"One template has {share} of the synthetic pairs (train: {before}): "
-            f"'{examples[top]}'. Set curation.max_per_family, or {_SEEDS}."
+            f"'{examples[top]}'. {step}."
         )
     elif _few_templates(train, synthetic) and beyond_chance(train, synthetic, more_alike, random):
         found, had = templates(synthetic), templates(train)
         beside = "no two alike" if had is None else f"{had:,.0f}"
         yield (
             f"The synthetic pairs come from few templates: as from {found:,.0f} of equal size "
-            f"(train: {beside}). Set curation.max_per_family, or {_SEEDS}."
+            f"(train: {beside}). {step}."
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import config as _config
+
+from llamaduo.storage.cache import users_cache
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -36,18 +39,20 @@ def kernel(function: Kernel) -> Kernel:
 
 @cache
 def cache_folder() -> Path | None:
-    """Where compiled kernels are kept; None where no folder can be written."""
+    """Where compiled kernels are kept: in the user's cache, else in a temporary folder of this
+    user's; None where neither can be written, or others can write there."""
     name = f"kernels-{_fingerprint()}"
-    for parent in (_users_cache(), Path(tempfile.gettempdir()) / f"llamaduo-{_user()}"):
-        folder = parent / name
-        if _can_be_written(folder):
-            return folder
-    return None
+    if _is_private(own := users_cache() / name):
+        return own
+    # Anybody may have put the parent there, and its owner may put another folder in the place
+    # of ours.
+    parent = Path(tempfile.gettempdir()) / f"llamaduo-{_user()}"
+    return parent / name if _is_private(parent) and _is_private(parent / name) else None
 
 
 def is_compiled() -> bool:
     """Whether an earlier process on this machine has compiled the kernels; else the first calls
-    take half a minute."""
+    take most of a minute."""
     folder = cache_folder()
     return folder is not None and next(folder.glob("**/*.nbi"), None) is not None
 
@@ -66,13 +71,13 @@ class Workers:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        self.threads = threads or cores()
+        self.threads = threads if threads and threads > 0 else cores()
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def share(self, count: int, work: Callable[[int, int], None]) -> None:
         """Call ``work(first, last)`` on consecutive slices of ``range(count)``, several at a
         time. There are more slices than threads: some take longer than others."""
-        if self._pool is None or count < 2 * self.threads:
+        if self._pool is None or count < 2:
             work(0, count)
             return
         size = -(-count // (4 * self.threads))
@@ -102,23 +107,19 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _users_cache() -> Path:
-    """LLAMADUO_CACHE, or llamaduo in the user's cache folder, as for base models."""
-    if chosen := os.environ.get("LLAMADUO_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llamaduo"
-
-
 def _user() -> str:
     return str(os.getuid()) if hasattr(os, "getuid") else "user"
 
 
-def _can_be_written(folder: Path) -> bool:
-    """Whether ``folder`` is there, or can be made, and belongs to this user: what is loaded from
-    it is run."""
+def _is_private(folder: Path) -> bool:
+    """Whether this user, and no other, can write to ``folder``, which is made if it is not there:
+    what is loaded from it is run. A link is nobody's: it can be led elsewhere."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owned = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+        found = folder.lstat()
     except OSError:
         return False
-    return owned and os.access(folder, os.W_OK)
+    ours = not hasattr(os, "getuid") or (
+        found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
+    return ours and not folder.is_symlink() and os.access(folder, os.W_OK)

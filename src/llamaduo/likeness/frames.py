@@ -89,7 +89,7 @@ def _shown(texts: Texts, runs: NDArray[np.int32], vocabulary: Vocabulary) -> tup
     shown: list[str] = []
     if len(runs):
         names = {int(word): vocabulary.word(word) for word in np.unique(runs[runs != of_runs.EDGE])}
-        for chain in _chains(texts, runs, names):
+        for chain in _chains(texts, runs, names, len(vocabulary)):
             text = " ".join(chain)
             if not any(f" {text} " in f" {longer} " for longer in shown):
                 shown.append(text)
@@ -99,11 +99,11 @@ def _shown(texts: Texts, runs: NDArray[np.int32], vocabulary: Vocabulary) -> tup
 
 
 def _chains(
-    texts: Texts, runs: NDArray[np.int32], names: dict[int, str]
+    texts: Texts, runs: NDArray[np.int32], names: dict[int, str], vocabulary_size: int
 ) -> Iterator[tuple[str, ...]]:
     """The distinct chains of ``runs`` in ``texts``, the longest first, those of one length in
     the order of their words."""
-    found = of_runs.find_runs(texts.words, texts.starts, runs, max(names, default=-1) + 1)
+    found = of_runs.find_runs(texts.words, texts.starts, runs, vocabulary_size)
     spans = np.empty((len(found) // 2 + len(texts), 2), np.int64)
     spans = spans[: of_runs.chains(texts.starts, found, spans)]
     sizes = spans[:, 1] - spans[:, 0]

@@ -146,6 +146,7 @@ def first_like(i: int, rouge: Rouge, postings: Postings, space: Scratch) -> int:
     """The earliest text of the index that is like text ``i``; -1 if there is none."""
     part, of, bitmaps, sketches = rouge.part, rouge.of, rouge.bitmaps, rouge.sketches
     starts, ends, entries = postings.starts, postings.ends, postings.entries
+    words, masks, carries = rouge.words, space.masks, space.carries  # not one by one, in the loop
     start, size = rouge.starts[i], rouge.starts[i + 1] - rouge.starts[i]
     none = len(rouge.starts)
     best = none
@@ -175,7 +176,12 @@ def first_like(i: int, rouge: Rouge, postings: Postings, space: Scratch) -> int:
                 if differ_at_once(sketches, i, other, most) or space.met[other] == i:
                     continue
                 space.met[other] = i
-                if not differ(bitmaps, i, other, most) and alike(i, other, rouge, space):
+                if differ(bitmaps, i, other, most):
+                    continue
+                first = rouge.starts[other]
+                text = words[first : first + length]
+                common = lcs_length(words[start : start + size], text, masks, carries)
+                if 2 * common >= size + length - most and alike_in_all(i, other, rouge, space):
                     best = other
     return best if best < none else -1
 
@@ -204,18 +210,22 @@ def may_differ(words: int, part: int, of: int) -> int:
 @kernel
 def alike(i: int, j: int, rouge: Rouge, space: Scratch) -> bool:
     """Whether ROUGE-L F of texts ``i`` and ``j`` reaches the limit, in both views."""
-    n = rouge.starts[i + 1] - rouge.starts[i]
-    m = rouge.starts[j + 1] - rouge.starts[j]
-    needed = _needed(n + m, rouge.part, rouge.of)
-    if min(n, m) < needed or n == 0 or m == 0:
-        return False
     a = rouge.words[rouge.starts[i] : rouge.starts[i + 1]]
     b = rouge.words[rouge.starts[j] : rouge.starts[j + 1]]
-    if lcs_length(a, b, space.masks, space.carries) < needed:
+    if len(a) == 0 or len(b) == 0:
         return False
+    common = lcs_length(a, b, space.masks, space.carries)
+    enough = common >= _needed(len(a) + len(b), rouge.part, rouge.of)
+    return enough and alike_in_all(i, j, rouge, space)
+
+
+@kernel
+def alike_in_all(i: int, j: int, rouge: Rouge, space: Scratch) -> bool:
+    """Whether texts that reach the limit outside their frames do so in all of their words."""
     a = rouge.whole[rouge.whole_starts[i] : rouge.whole_starts[i + 1]]
     b = rouge.whole[rouge.whole_starts[j] : rouge.whole_starts[j + 1]]
-    if len(a) == n and len(b) == m:
+    outside = rouge.starts[i + 1] - rouge.starts[i] + rouge.starts[j + 1] - rouge.starts[j]
+    if len(a) + len(b) == outside:
         return True  # no frame in either: the views are the same
     needed = _needed(len(a) + len(b), rouge.part, rouge.of)
     return lcs_length(a, b, space.masks, space.carries) >= needed

@@ -178,7 +178,6 @@ class _State:
     def look_up(self, low: int, high: int) -> None:
         """Note which texts of a block what was kept before it stands against."""
         _note_same(low, high, self.notes)
-        _note_same(low, high, self.notes)
         indexes = [*(index for _, index in self._settled), *([self._open] if self._open else [])]
 
         def work(first: int, last: int) -> None:

@@ -46,13 +46,6 @@ class Texts:
         return Texts(self.words[begin:end], self.starts[first : last + 1] - begin)
 
 
-def stacked(parts: Sequence[Texts]) -> Texts:
-    """The texts of all ``parts``, one part after the other."""
-    sizes = [np.zeros(0, np.int64), *(part.sizes() for part in parts)]
-    words = [np.zeros(0, np.int32), *(part.words for part in parts)]
-    return Texts(np.concatenate(words), starts_of(np.concatenate(sizes)))
-
-
 def joined(left: Texts, right: Texts) -> Texts:
     """Text ``i`` is ``left[i]`` followed by ``right[i]``."""
     if len(left) != len(right):

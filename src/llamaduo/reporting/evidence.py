@@ -46,6 +46,8 @@ SPLITS = ("train", "test", "final")
 KEPT = "kept"
 Tell = Callable[[Sequence[str]], Sequence[str]]
 """Names the language or the script of each text."""
+MOST_TOLD = 2000
+"""Texts whose language is told, which takes a millisecond each; of more, the scripts are."""
 BASE, FINAL = "Base model", "Final split"
 """How tables and figures call the sets of responses that are not a cycle's."""
 
@@ -218,6 +220,7 @@ def _cycle_folders(folder: Path) -> list[Path]:
 
 def _cycle(path: Path, tell: Tell | None) -> CycleEvidence:
     dropped = _all(path / "dropped.jsonl", Dropped)
+    kept = _all(path / "synthetic.jsonl", Pair) if tell else ()
     return CycleEvidence(
         cycle=int(path.name),
         answers=_answers(path),
@@ -228,17 +231,15 @@ def _cycle(path: Path, tell: Tell | None) -> CycleEvidence:
         dropped=dict(Counter((one.step, kind_of(one.reason)) for one in dropped)),
         tokens=_one(path / "tokens.json", TokenStatistics),
         portrait=_one(path / "portrait.json", Portrait),
-        by_language=_by_language(path, dropped, tell),
+        by_language=fates_by_language(kept, dropped, tell) if tell else {},
     )
 
 
-def _by_language(
-    path: Path, dropped: Sequence[Dropped], tell: Tell | None
+def fates_by_language(
+    kept: Sequence[Pair], dropped: Sequence[Dropped], tell: Tell
 ) -> dict[str, Counter[str]]:
-    """The pairs of a batch by the language of their instruction and by what became of them."""
-    if tell is None:
-        return {}
-    kept = _all(path / "synthetic.jsonl", Pair)
+    """The pairs of a batch by the language of their instruction, then by the step that dropped
+    them or :data:`KEPT`."""
     instructions = [pair.instruction for pair in (*kept, *(drop.pair for drop in dropped))]
     fates = [*(KEPT for _ in kept), *(drop.step for drop in dropped)]
     found: dict[str, Counter[str]] = {}

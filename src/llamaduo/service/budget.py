@@ -87,11 +87,6 @@ class Holds:
             self._rejoined -= 1
             self._wake()
 
-    @property
-    def in_flight(self) -> int:
-        """How many calls are held for now."""
-        return sum(one.calls for one in self._open.values())
-
     def settle(self, model: str, held: Hold, usd: float) -> None:
         """A reply of ``model`` has come, and its call cost ``usd``."""
         factor = usd / held.usd * held.factor if held.usd > 0 else 1.0

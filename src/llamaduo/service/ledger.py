@@ -242,20 +242,12 @@ class Ledger:
         await self._execute("failure", _FAIL, values, detail=error)
 
     async def settle(self, attempt: Attempt, cost: Cost) -> None:
-        """Record what an answer used, once it has been read.
-
-        It is not waited for while other calls are in flight: it follows from the answer, which is
-        on disk, and is worked out again if this process dies. The last call waits for all, so
-        that nothing made of the replies is on disk before what they cost.
-        """
+        """Record what an answer used, once it has been read."""
         held = (cost.usd or 0.0) if cost.measured else attempt.held_usd
         self._holds.settle(attempt.model, Hold(attempt.held_usd, attempt.factor), held)
         used = (cost.snapshot, cost.input_tokens, cost.output_tokens, cost.cached_tokens)
         values = (*used, cost.usd, held, attempt.key, attempt.number)
-        if self._holds.in_flight > 1:
-            self._journal.note(_SETTLE, values)
-        else:
-            await self._execute("", _SETTLE, values)
+        await self._execute("", _SETTLE, values)
         await self._see(attempt.model, cost.snapshot)
 
     async def control(self, purpose: str, sent: Sent, pairs: Sequence[str] = ()) -> None:

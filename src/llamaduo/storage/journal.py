@@ -2,8 +2,7 @@
 
 A statement's future resolves after the commit that holds it has reached the disk (WAL with
 ``synchronous=FULL``). Statements that wait while a commit is under way share the next one, so
-many callers pay for one fsync. A statement that is noted is for nobody to wait for, and rides with
-the next one. The journal knows nothing of what its tables mean.
+many callers pay for one fsync. The journal knows nothing of what its tables mean.
 """
 
 from __future__ import annotations
@@ -26,20 +25,17 @@ Row = tuple[Any, ...]
 
 _BUSY_SECONDS = 0.25  # the run directory's lock keeps others out, so waiting longer is in vain
 _LARGEST_GROUP = 256
-_NOTED_SECONDS = 0.2
-"""For how long a note may be in memory only, when no other statement takes it along."""
 _REFUSED_ALONE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, OverflowError)
 """What one statement may raise without spoiling the transaction of the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """``rows`` gets the outcome. One that belongs to an event loop is resolved there; a note has
-    none."""
+    """``rows`` gets the outcome. One that belongs to an event loop is resolved there."""
 
     sql: str
     parameters: Sequence[Any] | Mapping[str, Any]
-    rows: Future[list[Row]] | asyncio.Future[list[Row]] | None
+    rows: Future[list[Row]] | asyncio.Future[list[Row]]
 
 
 class Journal:
@@ -48,16 +44,7 @@ class Journal:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._queue: SimpleQueue[list[_Statement] | None] = SimpleQueue()
-        self._notes: list[_Statement] = []
-        self._asleep = False
-        """Whether the writer waits for the queue alone, and looks after no note."""
-        self._lock = threading.Lock()
-        """Keeps the two above, and the order of what is put."""
-        self._failure: Exception | None = None
-        """Why the notes that are kept could not be written so far."""
-        self._refused: Exception | None = None
-        """Why a note never can be, until somebody is told."""
+        self._queue: SimpleQueue[_Statement | None] = SimpleQueue()
         self._closed = False
         self._writer = threading.Thread(target=self._write, name=f"journal {path.name}")
         self._writer.daemon = True  # a journal left open must not keep the process alive
@@ -108,57 +95,18 @@ class Journal:
         self._put(_Statement(sql, parameters, rows))
         return rows
 
-    def note(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> None:
-        """Run one statement that need not be durable yet: after all that were put before it and
-        before all that are put later, with the next commit or within a fifth of a second.
-
-        One that cannot be written is kept for a later commit, at the latest that of :meth:`close`.
-        One that is refused for what it says is raised by the next note, or by :meth:`close`.
-        """
-        with self._lock:
-            self._check_open()
-            self._notes.append(_Statement(sql, parameters, None))
-            if self._asleep:
-                self._asleep = False
-                self._queue.put([])
-        self._tell_of_refused()
-
     def _put(self, statement: _Statement) -> None:
-        with self._lock:
-            self._check_open()
-            self._asleep = False
-            self._queue.put([*self._take_notes(), statement])
-
-    def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError(f"{self.path} is closed")
-
-    def _tell_of_refused(self) -> None:
-        if self._refused is not None:
-            error, self._refused = self._refused, None
-            raise error
+        self._queue.put(statement)
 
     def close(self) -> None:
-        """Commit what waits, then close the file.
-
-        Raises:
-            RunError: a note could not be written.
-        """
-        if self._closed:
-            return
-        with self._lock:
+        """Commit what waits, then close the file."""
+        if not self._closed:
             self._closed = True
-            self._queue.put(self._take_notes())
             self._queue.put(None)
-        self._writer.join()
-        self._connection.close()
-        if self._notes and self._failure is not None:
-            raise self._failure
-        self._tell_of_refused()
-
-    def _take_notes(self) -> list[_Statement]:
-        notes, self._notes = self._notes, []
-        return notes
+            self._writer.join()
+            self._connection.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -177,30 +125,18 @@ class Journal:
     def _next_group(self) -> tuple[list[_Statement], bool]:
         """Everything that waits now, and whether the journal closes after it."""
         group: list[_Statement] = []
-        statements = self._next()
-        while statements is not None:
-            group += statements
+        statement = self._queue.get()
+        while statement is not None:
+            group.append(statement)
             try:
-                if len(group) >= _LARGEST_GROUP:
+                if len(group) == _LARGEST_GROUP:
                     return group, False
-                statements = self._queue.get_nowait()
+                statement = self._queue.get_nowait()
             except Empty:
                 return group, False
         return group, True
 
-    def _next(self) -> list[_Statement] | None:
-        """What is put next. When nothing is for a while, the notes; without any, it waits on."""
-        with suppress(Empty):
-            return self._queue.get(timeout=_NOTED_SECONDS)
-        with self._lock:
-            if self._notes:
-                return self._take_notes()
-            self._asleep = self._queue.empty()
-        return self._queue.get()
-
     def _commit(self, group: list[_Statement]) -> None:
-        if not group:
-            return
         try:
             if len(group) == 1:  # a transaction by itself, at a third of the calls
                 outcomes = [self._run(group[0])]
@@ -211,22 +147,13 @@ class Journal:
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            failure = _explained(self.path, error)
-            outcomes = [failure] * len(group)
-            self._keep_notes(group, failure)
+            outcomes = [_explained(self.path, error)] * len(group)
         _resolve(group, outcomes)
-
-    def _keep_notes(self, group: Sequence[_Statement], failure: Exception) -> None:
-        with self._lock:
-            self._notes[:0] = [statement for statement in group if statement.rows is None]
-            self._failure = failure
 
     def _run(self, statement: _Statement) -> list[Row] | Exception:
         try:
             return self._connection.execute(statement.sql, statement.parameters).fetchall()
         except _REFUSED_ALONE as error:
-            if statement.rows is None:
-                self._refused = error
             return error
 
 
@@ -245,7 +172,7 @@ def _resolve(group: Sequence[_Statement], outcomes: Sequence[_Outcome]) -> None:
     for statement, outcome in zip(group, outcomes, strict=True):
         if isinstance(statement.rows, Future):
             _tell(statement.rows, outcome)
-        elif statement.rows is not None:
+        else:
             by_loop.setdefault(statement.rows.get_loop(), []).append((statement.rows, outcome))
     for loop, resolved in by_loop.items():
         with suppress(RuntimeError):  # the loop has ended, and nobody waits in it

@@ -37,4 +37,6 @@ class TaskSettings(BaseModel):
             validator_for(schema).check_schema(schema)
         except SchemaError as error:
             raise ValueError(f"not a JSON Schema: {error.message}") from None
+        except (AttributeError, TypeError):
+            raise ValueError("not a JSON Schema: its $schema is not a text") from None
         return schema

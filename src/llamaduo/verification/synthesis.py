@@ -94,6 +94,9 @@ def _calls_are_there(records: Records, finding: Finding, raw: Iterable[Pair]) ->
         finding.require(there, f"pair {pair.id}: its call is not in the ledger")
 
 
+# --- curation -----------------------------------------------------------------------------
+
+
 _OLDER = (
     "An older llamaduo curated this batch by other rules: that nothing is lost and nothing held out"
     " is among what was kept was checked, but not what curating it again comes to."
@@ -105,9 +108,6 @@ def _is_of_older_version(records: Records, folder: str) -> bool:
     like a held-out one count less."""
     finished = records.manifest.stages.get(f"{folder}/curate")
     return finished is not None and f"{folder}/portrait.json" not in finished.files
-
-
-# --- curation -----------------------------------------------------------------------------
 
 
 def curated(records: Records, finding: Finding, cycle: int) -> None:
@@ -157,7 +157,9 @@ def _curate_again(records: Records, finding: Finding, cycle: int, raw: Sequence[
         task=config.task,
         notify=records.telling(f"{folder}/curation"),
     )
-    if _is_of_older_version(records, folder) and again.kept != records.kept(cycle):
+    recorded = records.kept(cycle), records.many(f"{folder}/dropped.jsonl", Dropped)
+    as_recorded = (again.kept, again.dropped) == recorded
+    if _is_of_older_version(records, folder) and not as_recorded:
         finding.left_out = _OLDER
         return
     kept = {pair.id for pair in again.kept}
@@ -165,8 +167,7 @@ def _curate_again(records: Records, finding: Finding, cycle: int, raw: Sequence[
         finding.require(pair.id in kept, f"synthetic pair {pair.id} is not kept when curated again")
     finding.checked += len(raw)
     finding.require(
-        again.kept == records.kept(cycle)
-        and again.dropped == records.many(f"{folder}/dropped.jsonl", Dropped),
+        as_recorded,
         "synthetic.jsonl and dropped.jsonl are not what curating raw.jsonl again comes to",
     )
     steps = Counter(drop.step for drop in again.dropped)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from llamaduo.records import METRICS
-from llamaduo.reporting.evidence import KEPT, Answers, Evidence
+from llamaduo.reporting.evidence import KEPT, MOST_TOLD, Answers, Evidence
 from llamaduo.reporting.formatting import count, decimal
 from llamaduo.reporting.panel import PanelScore
 from llamaduo.reporting.tables.funnel import steps_of
@@ -40,8 +40,8 @@ def scores_by_language(evidence: Evidence) -> Table | None:
 
 
 _TOLD = (
-    "By the script that most letters are of; by language where curation.languages is on and the"
-    " text is long enough to tell."
+    "By the script that most letters are of; where curation.languages is on, by language, of texts"
+    f" that are long enough to tell, in sets of at most {MOST_TOLD:,}."
 )
 
 
