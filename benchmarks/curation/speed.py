@@ -195,7 +195,7 @@ def _curated(files: Any, watch: Stopwatch) -> dict[str, Any]:
     from llamaduo.curation.norms import norms_of
     from llamaduo.curation.rules import broken_rules
     from llamaduo.curation.settings import CurationSettings
-    from llamaduo.likeness.compiled import cores
+    from llamaduo.likeness.compiled import Workers
     from llamaduo.likeness.texts import joined
     from llamaduo.records import FinalSplit, Pair, TestSplit, TrainSplit
     from llamaduo.storage.jsonl import read_records
@@ -219,8 +219,8 @@ def _curated(files: Any, watch: Stopwatch) -> dict[str, Any]:
     most = memory("VmHWM")
     with watch.of("rules"):
         broken_rules(raw, norms_of(train, task, settings))
-    with watch.of("decontamination"):
-        contaminated(prepared.reading, [pair.id for pair in test], settings, cores())
+    with watch.of("decontamination"), Workers() as workers:
+        contaminated(prepared.reading, [pair.id for pair in test], settings, workers)
     with watch.of("ROUGE-L"):
         greedy(prepared.reading.instruction.remaining, prepared.reading, settings)
     with watch.of("ROUGE-L, both"):

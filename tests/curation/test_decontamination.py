@@ -17,6 +17,7 @@ from llamaduo.curation.decontamination import contaminated
 from llamaduo.curation.objection import Objection
 from llamaduo.curation.reading import Reading, read_pairs
 from llamaduo.curation.settings import CurationSettings
+from llamaduo.likeness.compiled import Workers
 from llamaduo.records import Pair
 from llamaduo.rehearsal.tickets import tickets
 from llamaduo.tasks.words import words
@@ -36,7 +37,8 @@ def objections(
     threads: int = 1,
 ) -> list[Objection | None]:
     reading = read_pairs(train, (), raw, held, settings.shared_frame)
-    return contaminated(reading, [p.id for p in held], settings, threads)
+    with Workers(threads) as workers:
+        return contaminated(reading, [p.id for p in held], settings, workers)
 
 
 def test_the_dropped_pair_names_the_held_out_pair_and_why() -> None:

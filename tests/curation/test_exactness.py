@@ -77,7 +77,8 @@ def unchanged(made: Trial, cut: int) -> None:
     assert (*first, *second) == kept
     ids, oracle = [one.id for one in made.held_out], made.oracle()
     reading = replace(made, raw=list(kept)).prepared().reading
-    assert not any(contaminated(reading, ids, made.settings, 1))
+    with Workers(1) as workers:
+        assert not any(contaminated(reading, ids, made.settings, workers))
     assert not any(oracle.copied_word_for_word(oracle.read(one)) for one in kept)
 
 
@@ -106,7 +107,8 @@ def _sieved(
     prepared: Prepared, made: Trial, threads: int, block: int, window: int
 ) -> tuple[list[int], list[int]]:
     ids = [one.id for one in prepared.held_out]
-    unclean = contaminated(prepared.reading, ids, made.settings, threads)
+    with Workers(threads) as workers:
+        unclean = contaminated(prepared.reading, ids, made.settings, workers)
     with Workers(threads) as workers:
         candidates = curate_module._candidates(prepared, unclean, made.settings, workers)
         found = sieve(candidates, workers, block=block, window=window)

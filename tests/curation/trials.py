@@ -13,6 +13,7 @@ from llamaduo.curation.decontamination import contaminated
 from llamaduo.curation.norms import norms_of
 from llamaduo.curation.rules import broken_rules
 from llamaduo.curation.settings import CurationSettings
+from llamaduo.likeness.compiled import Workers
 from llamaduo.records import Curated, FinalSplit, Pair, TestSplit, TrainSplit
 from llamaduo.tasks.settings import TaskSettings
 from tests.curation.making import pair
@@ -70,7 +71,8 @@ def compare(made: Trial) -> Counter[str | None]:
     result, oracle = sift(prepared, made.settings), made.oracle()
     found = frozenset(d.pair.id for d in result.dropped if d.step == "near-duplicates")
     ids = [one.id for one in made.held_out]
-    convicted = contaminated(prepared.reading, ids, made.settings, 1)
+    with Workers(1) as workers:
+        convicted = contaminated(prepared.reading, ids, made.settings, workers)
     decisions = oracle.curate(made.raw, [one is not None for one in convicted], found)
     try:
         check(result, made.raw, decisions)

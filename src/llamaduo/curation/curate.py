@@ -161,7 +161,7 @@ def sift(
     with Workers(threads) as workers:
         notify(Event("curate", 0, None, "pairs", "held-out pairs"))
         ids = [pair.id for pair in prepared.held_out]
-        unclean = contaminated(reading, ids, settings, workers.threads)
+        unclean = contaminated(reading, ids, settings, workers)
         candidates = _candidates(prepared, unclean, settings, workers)
         total = len(prepared.raw)
 

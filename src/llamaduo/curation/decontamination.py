@@ -26,14 +26,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import partial
 
 import numpy as np
 
 from llamaduo.curation.objection import Objection
 from llamaduo.curation.reading import LONG_RESPONSE, Reading
 from llamaduo.curation.settings import CurationSettings
-from llamaduo.likeness.compiled import in_slices
+from llamaduo.likeness.compiled import Workers
 from llamaduo.likeness.copies import CONTAINS, COPIES, LIKE, Search, search
 from llamaduo.likeness.frames import Field
 from llamaduo.likeness.held_out import Held, Measure, held_of, passages_of, side_of
@@ -50,19 +49,18 @@ much."""
 
 
 def contaminated(
-    reading: Reading, held_out_ids: Sequence[str], settings: CurationSettings, threads: int
+    reading: Reading, held_out_ids: Sequence[str], settings: CurationSettings, workers: Workers
 ) -> list[Objection | None]:
     """What speaks against each raw pair; None where it resembles no held-out pair.
 
     A pair is judged by itself: the result depends neither on the other raw pairs nor on
-    ``threads``. Of several held-out pairs that one which ours shares most with is named, the
+    ``workers``. Of several held-out pairs that one which ours shares most with is named, the
     earliest among equals; one whose response alone it resembles, only if there is no other.
     """
     if not held_out_ids or not reading.raw:
         return [None] * reading.raw
     tools = _search_of(reading, settings, len(held_out_ids))
-    share = partial(in_slices, threads=threads)
-    found = search(tools, len(reading.vocabulary), share)
+    found = search(tools, len(reading.vocabulary), workers.share)
     objections: list[Objection | None] = [None] * reading.raw
     for row in np.flatnonzero(found[:, 0]).tolist():
         sign, other, amount, of = found[row].tolist()

@@ -93,12 +93,6 @@ class Workers:
             self._pool.shutdown()
 
 
-def in_slices(count: int, work: Callable[[int, int], None], threads: int) -> None:
-    """:meth:`Workers.share` with threads for this once."""
-    with Workers(threads) as workers:
-        workers.share(count, work)
-
-
 def _fingerprint() -> str:
     """A hash of numba's version and of every file in this room."""
     digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
