@@ -48,7 +48,7 @@ from llamaduo.records import (
     TrainSplit,
     pair_id,
 )
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 from llamaduo.storage.jsonl import read_records
 from llamaduo.tasks.settings import TaskSettings
 from llamaduo.tasks.words import shingles, words

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import combinations
 
 from llamaduo.tasks.words import lcs_length
 
@@ -90,6 +91,9 @@ class Oracle:
         self.prompts = Rarity([pair.instruction.whole for pair in train])
         self.responses = Rarity([pair.response.whole for pair in train])
         self.needed = math.ceil(UNIT * (MARGIN + math.log2(max(1, len(held)))))
+        prompts = [pair.instruction.whole for pair in train]
+        self.train_pairs = math.comb(len(prompts), 2)
+        self.likenesses = [f(a, b) for a, b in combinations(prompts, 2) if a != b]
 
     def verdict(self, ours: Plain) -> tuple[str, int] | None:
         """The sign and the number of the held-out pair that it shares most with."""
@@ -110,7 +114,19 @@ class Oracle:
             return []
         shared = self.prompts.shared(held.instruction.whole, ours.instruction.whole)
         word_for_word = stands_in(held.instruction, ours.instruction)
-        return [(sign, shared)] if word_for_word or shared >= self.needed else []
+        likeness = f(held.instruction.whole, ours.instruction.whole) if sign == "like" else 0
+        enough = shared >= self.needed - self._vouched(likeness)
+        return [(sign, shared)] if word_for_word or enough else []
+
+    def _vouched(self, likeness: Fraction | int) -> int:
+        """What the likeness of two whole prompts says by itself, down to the hundredth: nothing
+        below half-way from the limit to 1, and the less, the more train prompts are so alike."""
+        hundredth = Fraction(math.floor(100 * likeness), 100)
+        so_alike = max(1, sum(other >= hundredth for other in self.likenesses))
+        if hundredth < (1 + self.limit) / 2 or self.train_pairs <= so_alike * len(self.held):
+            return 0
+        bits = math.log2(self.train_pairs / (so_alike * len(self.held)))
+        return math.floor(UNIT * min(MARGIN / 2, bits))
 
     def _sign(self, held: Text, ours: Text) -> str | None:
         """What makes the instruction like the held-out one."""
@@ -120,6 +136,8 @@ class Oracle:
         own, common = lcs_length(held.outside, x), lcs_length(h, x)
         there = bool(held.outside) and own >= self.limit * len(held.outside)
         if f(h, x) >= self.limit and (there or f(held.remaining, ours.remaining) >= self.limit):
+            return "like"
+        if held.outside and 2 * own >= len(held.outside) and self._vouched(f(h, x)):
             return "like"
         enough = own >= self.run and common >= self.limit * len(h)
         if (there and enough) or stands_in(held, ours):

@@ -8,12 +8,14 @@ words is a substring.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
+from itertools import combinations
 
 from rapidfuzz.distance import LCSseq
 
@@ -88,6 +90,7 @@ class Oracle:
         self._responses = self._frames(pair.response for pair in train)
         self._held_out = [self.read(pair) for pair in held_out]
         self._known = [self.read(pair) for pair in (*train, *earlier)]
+        self._train = [read.instruction.whole for read in self._known[: len(train)]]
         self.overlooked: list[str] = []
 
     def curate(
@@ -213,7 +216,31 @@ class Oracle:
             held.pair.id
             for held in self._held_out
             if _prompts_show(held.instruction, read.instruction, limit, run)
+            or self._closer(held.instruction, read.instruction, limit)
             or _responses_show(held, read, limit)
+        ]
+
+    def _closer(self, held: View, ours: View, limit: Fraction) -> bool:
+        """Whole prompts half-way from the limit to equal, half of the words outside the frames
+        too, and so alike that fewer train prompts are than one in as many as are held out."""
+        own, both = "".join(held.outside), len(held.whole) + len(ours.whole)
+        if not held.outside or not recalled(own, ours.whole, Fraction(1, 2)):
+            return False
+        common = int(LCSseq.similarity(held.whole, ours.whole))
+        hundredth = Fraction(200 * common // both, 100)
+        if hundredth < (1 + limit) / 2:
+            return False
+        so_alike = sum(other >= hundredth for other in self._likenesses)
+        return math.comb(len(self._train), 2) > max(1, so_alike) * len(self._held_out)
+
+    @cached_property
+    def _likenesses(self) -> list[Fraction]:
+        """Above one half, of any two train prompts that are not the same."""
+        common = ((a, b, int(LCSseq.similarity(a, b))) for a, b in combinations(self._train, 2))
+        return [
+            Fraction(2 * length, len(a) + len(b))
+            for a, b, length in common
+            if a != b and 4 * length > len(a) + len(b)
         ]
 
 

@@ -19,7 +19,7 @@ from llamaduo.curation.reading import Reading, read_pairs
 from llamaduo.curation.settings import CurationSettings
 from llamaduo.likeness.compiled import Workers
 from llamaduo.records import Pair
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 from llamaduo.tasks.words import words
 from tests.curation.held_out_oracle import Oracle, Plain, Text
 from tests.curation.making import SETTINGS, curated, pair, pair_of_row, verdicts
@@ -121,6 +121,44 @@ def test_what_several_train_prompts_say_is_no_evidence_of_having_seen_another() 
     ]
 
 
+def ticket(text: str) -> Pair:
+    return pair(f"Ticket from {text}\n\nCategory and priority?")
+
+
+HELD_TICKET = "Femi: Hi. We miss more colour themes, #653. App runs well. Very urgent."
+EDITED_TICKET = "late, Hi. We miss more colour themes, App runs well. Very urgent."
+
+
+def test_closer_than_train_prompts_are_to_each_other_is_a_sign_that_needs_fewer_words() -> None:
+    """The edit took both words that no other ticket has, so the rest could be chance. But of
+    8,000 pairs of train tickets none is so alike."""
+    train = [pair_of_row(row) for row in tickets(128, 4)]
+    held = [ticket(HELD_TICKET), *(pair_of_row(row) for row in tickets(47, 5))]
+    copy = ticket(EDITED_TICKET)
+    assert [o and o.lost_to for o in objections([copy], train, held)] == [held[0].id]
+
+
+def test_where_train_prompts_are_as_close_to_each_other_it_is_no_sign() -> None:
+    words = [f"{HELD_TICKET[:-12]} {kind} {part}." for kind in "abcdefgh" for part in "ijklmnop"]
+    train = [ticket(text) for text in words] + [pair_of_row(row) for row in tickets(64, 4)]
+    held = [ticket(HELD_TICKET), *(pair_of_row(row) for row in tickets(47, 5))]
+    assert objections([ticket(EDITED_TICKET)], train, held) == [None]
+
+
+def test_the_same_train_prompt_again_does_not_hide_a_copy() -> None:
+    train = [pair_of_row(row) for row in tickets(128, 4)]
+    held = [ticket(HELD_TICKET), *(pair_of_row(row) for row in tickets(47, 5))]
+    assert objections([ticket(EDITED_TICKET)], [*train, *train], held) != [None]
+
+
+def test_words_outside_frames_that_were_edited_do_not_hide_a_copy_in_a_task_with_frames() -> None:
+    train = [pair_of_row(row) for row in tickets(128, 16)]
+    held = [pair_of_row(row) for row in tickets(176, 16)[128:]]
+    instruction = next(p.instruction for p in held if "138" in p.instruction)
+    copy = pair(instruction.replace("Wei:", "").replace("menu", "yesterday"), "other")
+    assert objections([copy], train, held) != [None]
+
+
 def test_the_pair_named_is_the_one_that_ours_shares_most_with_and_the_earliest_of_equals() -> None:
     most = pair("Name three rivers that flow through the north of Spain")
     less = pair("Name three towns that lie along the north of Spain")
@@ -187,6 +225,25 @@ def test_equal_to_comparing_everything_with_everything(
             objection and (SIGNS[objection.reason.partition(" (")[0]], _number(objection, held))
             for objection in found
         ]
+
+
+@pytest.mark.parametrize("limit", [0.5, 0.7, 0.9])
+def test_equal_to_comparing_everything_on_edited_tickets(limit: float) -> None:
+    """Some of them are convicted because so few train prompts are as close to each other."""
+    drawn, chance = [pair_of_row(row) for row in tickets(236, 4)], random.Random(4)
+    train, held, fresh = drawn[:128], drawn[128:176], drawn[176:]
+    vocabulary = sorted({word for p in train for word in words(p.instruction)})
+    copies = [
+        pair(edited(p.instruction, share, chance, vocabulary), "other")
+        for share in (0.1, 0.2)
+        for p in held
+    ]
+    raw, dials = [*copies, *fresh], CurationSettings(contamination=limit)
+    rows = plain(read_pairs(train, (), raw, held, dials.shared_frame))
+    oracle = Oracle(rows[:128], rows[-48:], Fraction(str(limit)), dials.contamination_ngram)
+    expected = [oracle.verdict(ours) for ours in rows[128:-48]]
+    found = objections(raw, train, held, dials)
+    assert expected == [o and (SIGNS[o.reason.partition(" (")[0]], _number(o, held)) for o in found]
 
 
 def _number(objection: Objection, held: Sequence[Pair]) -> int:

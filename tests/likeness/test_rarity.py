@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaduo.likeness.rarity import UNIT, lengthening, mark, marks, rarity_of, shared
+from llamaduo.likeness.rarity import (
+    SAMPLE,
+    UNIT,
+    alike,
+    lengthening,
+    mark,
+    marks,
+    rarity_of,
+    shared,
+)
 from tests.curation.held_out_oracle import Rarity as Plain
+from tests.curation.held_out_oracle import f
 from tests.likeness.test_phrases import ROWS, texts_of
 
 WORD_LISTS = st.lists(st.integers(0, 5), max_size=12)
@@ -54,3 +66,22 @@ def test_equal_to_counting_in_plain_python(
     plain = Plain([tuple(map(str, text)) for text in known])
     expected = plain.shared(tuple(map(str, held)), tuple(map(str, ours)))
     assert bits(held, ours, known) == expected
+
+
+@given(ROWS, st.sampled_from([Fraction(1, 2), Fraction(17, 20), Fraction(1)]))
+def test_alike_are_as_many_as_comparing_any_two_finds(
+    rows: list[list[int]], least: Fraction
+) -> None:
+    texts = [tuple(map(str, row)) for row in rows]
+    found = [f(a, b) for a, b in combinations(texts, 2) if a != b]
+    found = [share for share in found if share >= least]
+    counts, pairs = alike(texts_of(rows), *least.as_integer_ratio(), 6)
+    assert counts.tolist() == [sum(100 * s >= k for s in found) for k in range(101)]
+    assert pairs == len(rows) * (len(rows) - 1) // 2
+
+
+def test_of_many_texts_a_sample_is_compared() -> None:
+    rows = [[i, i + 1, i + 2] if i % 3 else [1, 2, 3, i] for i in range(3 * SAMPLE)]
+    counts, pairs = alike(texts_of(rows), 3, 4, 3 * SAMPLE + 3)
+    assert pairs == SAMPLE * (SAMPLE - 1) // 2
+    assert counts[75] == pairs

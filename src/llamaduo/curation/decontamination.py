@@ -17,6 +17,10 @@ than texts of this task share by chance. How much that is the train split tells
 (:mod:`llamaduo.likeness.rarity`): what several of its prompts say is no evidence of having seen
 another one. Short prompts made from few phrases resemble each other in whole sentences.
 
+An edit may take the very words that say most. So instructions half-way from the limit to equal
+need less, and half of the held-out words outside the frames will do: how much less depends on how
+few train prompts are as close to each other. Where many are, nothing changes.
+
 The signs and the margin were chosen on real pairs and tickets with planted copies (verbatim, a
 tenth and a fifth of the words edited, embedded in longer text), and clean ones.
 """
@@ -28,6 +32,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llamaduo.curation.objection import Objection
 from llamaduo.curation.reading import LONG_RESPONSE, Reading
@@ -37,7 +42,7 @@ from llamaduo.likeness.copies import CONTAINS, COPIES, LIKE, Search, search
 from llamaduo.likeness.frames import Field
 from llamaduo.likeness.held_out import Held, Measure, held_of, passages_of, side_of
 from llamaduo.likeness.limits import limit_of
-from llamaduo.likeness.rarity import UNIT
+from llamaduo.likeness.rarity import UNIT, alike
 
 BEYOND_CHANCE = 3
 """Shared runs that add up to this many times ``contamination_ngram`` words are a copy even
@@ -87,7 +92,23 @@ def _search_of(reading: Reading, settings: CurationSettings, held_out: int) -> S
             long=LONG_RESPONSE,
             needed=math.ceil(UNIT * (MARGIN + math.log2(held_out))),
         ),
+        vouched=_vouched(reading, limit, held_out),
     )
+
+
+def _vouched(reading: Reading, limit: Fraction, held_out: int) -> NDArray[np.int32]:
+    """For each hundredth of ROUGE-L F, what it says by itself, in 1/256 bit, that two whole
+    prompts are so close: the more, the fewer train prompts are, and at most half the margin."""
+    near = (1 + limit) / 2
+    train = reading.instruction.whole.part(0, reading.train)
+    as_alike, pairs = alike(train, *near.as_integer_ratio(), len(reading.vocabulary))
+    vouched = np.zeros(101, np.int32)
+    for k in range(math.ceil(100 * near), 101):
+        chance = max(1, int(as_alike[k])) * held_out
+        if pairs > chance:
+            bits = min(MARGIN / 2, math.log2(pairs / chance))
+            vouched[k] = math.floor(UNIT * bits)
+    return vouched
 
 
 def _held(field: Field, reading: Reading, limit: Fraction, long: int = 0) -> Held:

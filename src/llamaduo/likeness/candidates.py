@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamaduo.likeness.compiled import kernel
-from llamaduo.likeness.held_out import Index, Measure
+from llamaduo.likeness.held_out import Held, Index, Measure
 from llamaduo.likeness.rarity import Marks
 
 
@@ -40,12 +40,13 @@ class Space(NamedTuple):
 
 @kernel
 def prompt_candidates(
-    ours: NDArray[np.int32], outside: int, index: Index, measure: Measure, space: Space
+    ours: NDArray[np.int32], outside: int, held: Held, measure: Measure, space: Space
 ) -> int:
     """Put the held-out prompts into ``space.found`` that ours can be like; how many.
 
     ``outside`` is how many of our words no frame covers.
     """
+    index, whole = held.by_word, held.side.starts
     starts, least, bare, hits = index.own_starts, index.least, index.bare, space.hits
     count = 0
     for k in range(_touch(ours, index, space)):
@@ -56,6 +57,10 @@ def prompt_candidates(
             needed = -((-measure.part * size) // measure.of)
             alike = _least(size + outside, measure.part, measure.of)
             needed = min(needed, alike) if alike <= outside else needed
+            both = whole[other + 1] - whole[other] + len(ours)
+            near = _least(both, measure.of + measure.part, 2 * measure.of)
+            if near <= min(len(ours), both - len(ours)):  # half will do if they are so close
+                needed = min(needed, (size + 1) // 2)
         possible = hits[other] + least[other] - 1  # all those that it is not indexed by
         hits[other] = 0
         if min(possible, len(ours)) < needed:

@@ -26,7 +26,8 @@ LIKE, CONTAINS, COPIES, RESPONSE = 1, 2, 3, 4
 
 
 class Search(NamedTuple):
-    """All that is compared."""
+    """All that is compared. ``vouched[k]``: what it says by itself, in 1/256 bit, that two whole
+    prompts have an F of k hundredths; 0 where it says nothing."""
 
     prompts: Side
     responses: Side
@@ -34,6 +35,7 @@ class Search(NamedTuple):
     held_responses: Held
     passages: Passages
     measure: Measure
+    vouched: NDArray[np.int32]
 
 
 def search(
@@ -89,7 +91,7 @@ def _by_prompt(row: int, tools: Search, space: Space, found: NDArray[np.int64]) 
     """The held-out prompt that the prompt of ``row`` shares most with, of those it is like."""
     ours, held, measure = _text(tools.prompts, row), tools.held_prompts, tools.measure
     outside = space.outside[: _outside(tools.prompts, row, space.outside)]
-    count = prompt_candidates(ours, len(outside), held.by_word, measure, space)
+    count = prompt_candidates(ours, len(outside), held, measure, space)
     count = _with_passages(row, ours, tools.passages, space, count)
     discount, best = -1, -1
     for k in range(count):
@@ -102,7 +104,8 @@ def _by_prompt(row: int, tools: Search, space: Space, found: NDArray[np.int64]) 
             discount = lengthening(len(ours), held.rarity)
         start, end = held.side.starts[other], held.side.starts[other + 1]
         bits = shared(row, start, end, discount, (held.rarity, space.prompt_marks))
-        if not exact and bits < measure.needed:
+        vouched = tools.vouched[100 * amount // of] if sign == LIKE else 0
+        if not exact and bits + vouched < measure.needed:
             continue
         if bits > best or (bits == best and other < found[1]):
             best = bits
@@ -157,11 +160,14 @@ def _prompt_sign(
     own = index.own[index.own_starts[other] : index.own_starts[other + 1]]
     there = lcs_length(own, whole, space.masks, space.carries)
     most = there * measure.of >= measure.part * len(own)
-    if most or _reaches(own, outside, 1, measure, space):
+    either = most or _reaches(own, outside, 1, measure, space)
+    if either or 2 * there >= len(own):
         common = lcs_length(held, whole, space.masks, space.carries)
         exact = there == len(own) and _stands_in(held, whole)
-        if 2 * common * measure.of >= measure.part * (len(held) + len(whole)):
-            return LIKE, 2 * common, len(held) + len(whole), exact
+        both = len(held) + len(whole)
+        alike = 2 * common * measure.of >= measure.part * both
+        if (either and alike) or tools.vouched[200 * common // both] > 0:
+            return LIKE, 2 * common, both, exact
         recalled = common * measure.of >= measure.part * len(held)
         if exact or (most and recalled and there >= measure.run):
             return CONTAINS, common, len(held), exact

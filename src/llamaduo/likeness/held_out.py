@@ -88,6 +88,8 @@ def held_of(
     own, bare = _own(side)
     sizes = own.sizes()
     least = np.where(bare, sizes, -((-part * sizes) // (2 * of - part)))
+    if not long:  # prompts that are nearly equal share half of the words outside frames
+        least = np.where(bare, sizes, np.minimum(least, (sizes + 1) // 2))
     least[(sizes == 0) | (sizes < long) | ((long > 0) & bare)] = 0
     room = int(np.sum(np.where(least > 0, sizes - least + 1, 0)))
     entries = np.empty((room, 3), np.int32)
