@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llamaduo.redaction.book import Book
@@ -206,6 +206,7 @@ def test_nothing_is_left_and_everything_comes_back(text: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(_TEXTS, st.booleans())
+@example("DE89 3704 0044 0532\n0130 00", False)
 def test_json_with_values_in_it_stays_json(text: str, ascii_only: bool) -> None:
     redacting = redactor()
     line = json.dumps({"text": text}, ensure_ascii=ascii_only)

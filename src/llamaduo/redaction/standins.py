@@ -53,6 +53,8 @@ def draw(
         return _private_key(value, random)
     if maker := _MAKERS.get(kind):
         plain = plainly(value).text
+        if not re.search(r"[\n\r\t]", value):  # JSON has them as escapes: a bare one breaks it
+            plain = re.sub(r"[\n\r\t]", " ", plain)
         drawn = maker(plain, random, tries)
         return _spaced(drawn, value) if len(drawn) == len(plain) == len(value) else drawn
     return _of_own_kind(value, random, tries, pattern)
