@@ -66,9 +66,13 @@ def test_a_run_that_has_not_begun_has_everything_to_do(unbegun: Path) -> None:
     split = split_of(configuration(unbegun), RunDirectory(unbegun), unbegun.parent)
     test, final, repeats = len(split.test.pairs), len(split.final.pairs), 2 * 2
     assert calls(found) == {
+        "answer": Span(test + final, test + final),
         "judge: base": Span(test * repeats, test * repeats),
         "judge: cycles": Span(2 * test * repeats, 4 * test * repeats),
         "judge: final": Span(final * repeats, final * repeats),
+        "judge: service": Span(test * 2, test * 2),
+        "judge: service-final": Span(final * 2, final * 2),
+        "judge: controls": Span(6 * 2 * 4, 8 * 2 * 4),  # base, cycles, final, service twice
         "synthesize": Span(4, 4 + 8 + 16),  # 20, 40 and 80 pairs, 5 in a request
     }
     assert (found.cycles, found.most_cycles, found.ended, found.spent_usd) == (2, 4, False, 0)
@@ -85,7 +89,11 @@ def test_a_run_then_asks_what_was_expected(unbegun: Path, finished_run: Path) ->
     found, made = left_of(unbegun), read_spend(RunDirectory(finished_run).ledger)
     asked = {row.stage: row.answered - row.unused for row in made}
     expected = total(one.calls for one in found.calls if one.stage.startswith("judge")).expected
-    assert asked == {"judge": expected, "synthesize": only(found, "synthesize").calls.expected}
+    assert asked == {
+        "answer": only(found, "answer").calls.expected,
+        "judge": expected,
+        "synthesize": only(found, "synthesize").calls.expected,
+    }
     for row in made:  # the rehearsal service counts in its own way, and no schema
         size = only(found, "judge: base" if row.stage == "judge" else row.stage).size
         assert row.input_tokens / row.answered == pytest.approx(size.input.expected, rel=0.25)

@@ -34,7 +34,7 @@ from llamaduo.records import (
     Verdict,
     pair_id,
 )
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 from llamaduo.run import Run
 from llamaduo.storage.jsonl import read_record, read_records
 

@@ -2,11 +2,12 @@
 
     python benchmarks/deployment/report.py
 
-Writes a made-up run into a temporary folder: a base model, three cycles and a final split; 500
-test prompts and 84 final ones, 4 responses each, 3 judges that judge each response 4 times, with
-two sentences of reasons. The report is gathered and written three times, each time in a process
-of its own on one core; medians count. Asked for: under 10 s and under 5 MB. Writes
-``report.json`` beside this file.
+Writes a made-up run into a temporary folder: a base model, three cycles, a final split, and the
+service LLM's own answers to both splits; 470 test prompts and 80 final ones, 4 responses each (the
+service LLM: one), 3 judges that judge each response 4 times, with two sentences of reasons; with
+intervals, slices and a report on the judges, as a run concludes them. The report is gathered and
+written three times, each time in a process of its own on one core; medians count. Asked for: under
+10 s and under 5 MB. Writes ``report.json`` beside this file.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from llamaduo.evaluation.scores import score
-from llamaduo.evaluation.settings import JudgingSettings
+from llamaduo.evaluation.assess import Material, Rules, conclude
+from llamaduo.evaluation.settings import JudgingSettings, MetricTarget, TargetSettings
 from llamaduo.records import (
+    Author,
     CurationFigures,
     Dropped,
+    Judged,
     Judgement,
     Judgements,
+    Mark,
     Message,
     Pair,
     Provenance,
@@ -41,8 +45,9 @@ from llamaduo.records import (
     pair_id,
 )
 from llamaduo.storage.jsonl import write_record, write_records
+from llamaduo.tasks.settings import TaskSettings
 
-TRAIN, TEST, FINAL, RESPONSES, JUDGEMENTS = 2_000, 500, 84, 4, 4
+TRAIN, TEST, FINAL, RESPONSES, JUDGEMENTS = 2_000, 470, 80, 4, 4
 JUDGES = ("openai-chat:gpt-4o", "anthropic:claude-sonnet-4-5", "google:gemini-2.5-flash")
 BATCH, LOST = 4_000, 1_200
 TIMES = 3
@@ -104,13 +109,25 @@ def pairs(draw: random.Random, count: int) -> list[Pair]:
     return found
 
 
-def responses(draw: random.Random, prompts: list[Pair]) -> list[Response]:
+RULES = Rules(
+    judging=JudgingSettings(judgements_per_response=JUDGEMENTS),
+    target=TargetSettings(precision=MetricTarget(mean_score=80.0)),
+    task=TaskSettings(),
+    generator=JUDGES[0],
+    models={judge: judge for judge in JUDGES},
+    script_of=lambda _: "Latin",
+)
+
+
+def responses(
+    draw: random.Random, prompts: list[Pair], author: Author, times: int
+) -> list[Response]:
     return [
         Response(
             id=f"{pair.id}-{index}",
             pair_id=pair.id,
             index=index,
-            author="local",
+            author=author,
             text=text(draw, 70),
             finish="stop",
             prompt_tokens=160,
@@ -118,7 +135,7 @@ def responses(draw: random.Random, prompts: list[Pair]) -> list[Response]:
             seconds=2.0,
         )
         for pair in prompts
-        for index in range(RESPONSES)
+        for index in range(times)
     ]
 
 
@@ -137,10 +154,10 @@ def judged(draw: random.Random, answers: list[Response], mean: float) -> list[Ju
                         pair_id=answer.pair_id,
                         judge=judge,
                         index=index,
-                        similarity=similarity,
-                        precision=precision,
-                        similarity_reason=text(draw, 32),
-                        precision_reason=text(draw, 32),
+                        marks={
+                            "similarity": Mark(similarity, text(draw, 32)),
+                            "precision": Mark(precision, text(draw, 32)),
+                        },
                         snapshot=judge + "-2026-10-01",
                         call=f"{draw.getrandbits(256):064x}",
                     )
@@ -148,16 +165,33 @@ def judged(draw: random.Random, answers: list[Response], mean: float) -> list[Ju
     return found
 
 
-def write_set(draw: random.Random, folder: Path, prompts: list[Pair], mean: float) -> int:
-    """Responses, judgements and scores of one set; how many judgements that is."""
-    answers = responses(draw, prompts)
-    found = judged(draw, answers, mean)
-    scores = score(answers, prompts, Judgements(tuple(found), ()), JudgingSettings())
+def write_set(
+    draw: random.Random,
+    folder: Path,
+    prompts: list[Pair],
+    mean: float,
+    ceiling: Judged | None = None,
+) -> Judged:
+    """Responses, judgements and what follows from them; a set without a ceiling is one."""
+    author: Author = "local" if ceiling else "service"
+    answers = tuple(responses(draw, prompts, author, RESPONSES if ceiling else 1))
+    found = Judgements(tuple(judged(draw, list(answers), mean)), ())
+    material = Material(
+        responses=answers,
+        pairs=prompts,
+        controls=Judgements((), ()),
+        judgements=found,
+        rounds=1,
+        ceiling=ceiling,
+    )
+    concluded = conclude(material, RULES)
     write_records(folder / "responses.jsonl", answers)
-    write_records(folder / "judgements.jsonl", found)
+    write_records(folder / "judgements.jsonl", found.scored)
     write_records(folder / "unscored.jsonl", [])
-    write_record(folder / "scores.json", scores)
-    return len(found)
+    write_record(folder / "scores.json", concluded.scores)
+    write_record(folder / "breakdown.json", concluded.breakdown)
+    write_record(folder / "judges.json", concluded.report)
+    return Judged(answers, found)
 
 
 def write_cycle(draw: random.Random, folder: Path, cycle: int) -> None:
@@ -196,11 +230,14 @@ def write_run(folder: Path) -> int:
     write_record(
         folder / "coverage" / "split.json", SplitFigures(TRAIN, TEST, FINAL, "9f" * 32, 2_400)
     )
-    whole = write_set(draw, folder / "base", test, 22.0)
+    service = write_set(draw, folder / "service", test, 84.0)
+    service_final = write_set(draw, folder / "service-final", final, 84.0)
+    sets = [service, service_final, write_set(draw, folder / "base", test, 22.0, service)]
     for cycle, mean in enumerate((55.0, 70.0, 82.0)):
-        write_cycle(draw, folder / "cycles" / f"{cycle:03d}", cycle)
-        whole += write_set(draw, folder / "cycles" / f"{cycle:03d}", test, mean)
-    whole += write_set(draw, folder / "final" / "002", final, 81.0)
+        where = folder / "cycles" / f"{cycle:03d}"
+        write_cycle(draw, where, cycle)
+        sets.append(write_set(draw, where, test, mean, service))
+    sets.append(write_set(draw, folder / "final" / "002", final, 81.0, service_final))
     verdict = Verdict(
         outcome="passed",
         reason="Cycle 2 meets every target.",
@@ -209,7 +246,7 @@ def write_run(folder: Path) -> int:
         reference_sources=("human",),
     )
     write_record(folder / "verdict.json", verdict)
-    return whole
+    return sum(len(one.judgements.scored) for one in sets)
 
 
 def once(folder: Path) -> tuple[float, float, float, int]:

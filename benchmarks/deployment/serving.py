@@ -50,7 +50,7 @@ from llamaduo.deployment.settings import GgufKind
 from llamaduo.finetuning.models import obtain
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.inference.figures import percentile
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 
 HERE = Path(__file__).parent
 WAYS: dict[str, list[str]] = {

@@ -38,10 +38,10 @@ from typing import Any
 
 from llamaduo.evaluation.judge import judge
 from llamaduo.evaluation.settings import JudgingSettings
-from llamaduo.records import Judgements, Message, Pair, Provenance, Response
+from llamaduo.records import Judgement, Judgements, Message, Pair, Provenance, Response
 from llamaduo.rehearsal.faults import FAULTS, OF_CONTENT
 from llamaduo.rehearsal.process import running_rehearsal
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 from llamaduo.service.calls import open_calls
 from llamaduo.service.client import connect
 from llamaduo.service.ledger import Ledger
@@ -192,12 +192,16 @@ def account(
         scored=len(scored),
         unscored=len(items) - len(scored),
         same=0,
-        wrong=sum(scores(texts[j.call]) != (j.similarity, j.precision) for j in scored.values()),
+        wrong=sum(scores(texts[j.call]) != marks_of(j) for j in scored.values()),
         seconds=seconds,
         reasons=dict(Counter(u.reason for u in judgements.unscored if u.reason and u.call)),
     )
     records = {item: asdict(j) for item, j in scored.items()}
     return found, records | {f"{u.response_id}/{u.index}": asdict(u) for u in judgements.unscored}
+
+
+def marks_of(judgement: Judgement) -> tuple[int, int]:
+    return judgement.marks["similarity"].score, judgement.marks["precision"].score
 
 
 def scores(reply: bytes | None) -> tuple[int, int]:

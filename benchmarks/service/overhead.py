@@ -38,7 +38,7 @@ from llamaduo.service.pacing.sizes import Need
 from llamaduo.service.requests import canonical_request, request_key
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.tasks.settings import TaskSettings
-from llamaduo.tasks.templates import JUDGEMENT_SCHEMA, JUDGEMENT_SHAPE, judge_messages
+from llamaduo.tasks.templates import JUDGEMENT_SHAPE, judge_messages, judgement_schema
 
 CALLS, IN_FLIGHT, ROUNDS = 600, 32, 7
 ASKED_MS = 1.0
@@ -87,7 +87,7 @@ def _question(number: int, sample: int) -> Question:
         messages=judge_messages(TaskSettings(), pair, "billing, high"),
         sample=sample,
         shape=JUDGEMENT_SHAPE,
-        schema=JUDGEMENT_SCHEMA,
+        schema=judgement_schema(),
         max_tokens=400,
         about=(pair.id,),
     )

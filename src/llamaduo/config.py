@@ -32,6 +32,7 @@ from llamaduo.redaction.settings import RedactionSettings
 from llamaduo.reporting.settings import CostSettings
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.synthesis.settings import SynthesisSettings
+from llamaduo.tasks.metrics import free_metrics
 from llamaduo.tasks.settings import TaskSettings
 
 
@@ -72,7 +73,7 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _targets_are_measured(self) -> Config:
-        for metric in METRICS:
+        for metric in (*METRICS, *self.target.metrics):
             asked = set(self.target.of(metric).coverage_percentage)
             if missing := asked - set(self.judging.score_thresholds):
                 names = ", ".join(map(str, sorted(missing)))
@@ -80,6 +81,36 @@ class Config(BaseModel):
                     f"target.{metric}.coverage_percentage asks for ζ {names}, which"
                     " judging.score_thresholds does not measure; add it there"
                 )
+        if strangers := sorted(set(self.target.metrics) - set(self.judging.metrics)):
+            raise ValueError(
+                f"target.metrics asks for {', '.join(strangers)}, which no judge is asked about;"
+                " describe it in judging.metrics"
+            )
+        measured = free_metrics(self.task)
+        if strangers := sorted(set(self.target.free) - set(measured)):
+            raise ValueError(
+                f"target.free asks for {', '.join(strangers)}; this task has {', '.join(measured)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_service_can_be_compared_with(self) -> Config:
+        if self.target.win_rate is not None and not self.judging.pairwise:
+            raise ValueError(
+                "target.win_rate needs responses to be compared; set judging.pairwise to true"
+            )
+        if self.target.not_worse_than_service_by is None:
+            return self
+        if not self.judging.service_responses:
+            raise ValueError(
+                "target.not_worse_than_service_by compares with the service LLM's own answers; set"
+                " judging.service_responses to 1"
+            )
+        if not self.coverage.final_fraction:
+            raise ValueError(
+                "target.not_worse_than_service_by is decided on the final split; set"
+                " coverage.final_fraction"
+            )
         return self
 
     @model_validator(mode="after")

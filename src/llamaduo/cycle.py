@@ -8,12 +8,29 @@ again resumes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from llamaduo.assessment import (
+    SERVICE,
+    SERVICE_FINAL,
+    answer_into,
+    infer_into,
+    judge_into,
+    judged_in,
+)
 from llamaduo.errors import BudgetExceeded
-from llamaduo.evaluation.verdict import FINAL_NOT_JUDGED, reach_verdict
+from llamaduo.evaluation.verdict import confirm, reach_verdict, unconfirmed
 from llamaduo.packing import bundle_best
-from llamaduo.records import Checkpoint, FinalSplit, Pair, Scores, Split, TestSplit, Verdict
+from llamaduo.records import (
+    Checkpoint,
+    FinalSplit,
+    Judged,
+    Pair,
+    Scores,
+    Split,
+    TestSplit,
+    Verdict,
+)
 from llamaduo.run import Run
 from llamaduo.stages import (
     answer_tokens,
@@ -22,8 +39,6 @@ from llamaduo.stages import (
     curate_batch,
     divide,
     finetune_cycle,
-    infer_into,
-    judge_into,
     measure,
     measure_batch,
     report_on,
@@ -71,13 +86,14 @@ def _align(
     run: Run, split: Split, base: Checkpoint, tokens: int, cycles: list[ScoredCheckpoint]
 ) -> Verdict:
     """③ fine-tune, ④ infer, ⑤ judge, ⑥ synthesize, until the verdict is not "continue"."""
-    _assess(run, "base", base, split.test, tokens)
+    ceiling = _ceiling(run, SERVICE, split.test)
+    _assess(run, "base", base, split.test, tokens, ceiling)
     synthetic: list[Pair] = []
     while True:
         cycle = len(cycles)
         start = cycles[-1].checkpoint if cycles and _continues(run) else base
         checkpoint = finetune_cycle(run, cycle, split.train, synthetic, start)
-        scores = _assess(run, f"cycles/{cycle:03d}", checkpoint, split.test, tokens)
+        scores = _assess(run, f"cycles/{cycle:03d}", checkpoint, split.test, tokens, ceiling)
         cycles.append(ScoredCheckpoint(checkpoint, scores))
         verdict = _verdict(run, split, cycles)
         if verdict.outcome != "continue":
@@ -91,22 +107,39 @@ def _align(
 def _confirm(
     run: Run, split: Split, cycles: list[ScoredCheckpoint], verdict: Verdict, tokens: int
 ) -> Verdict:
-    """Judge the best checkpoint on the final split, once. Nothing is chosen by it."""
+    """Judge the best checkpoint on the final split, once. Nothing is chosen by it; a pass may
+    have to stand against the service LLM there."""
     if not split.final.pairs:
         return verdict
     best = verdict.best_cycle
     try:
-        _assess(run, f"final/{best:03d}", cycles[best].checkpoint, split.final, tokens)
+        ceiling = _ceiling(run, SERVICE_FINAL, split.final)
+        model = cycles[best].checkpoint
+        scores = _assess(run, f"final/{best:03d}", model, split.final, tokens, ceiling)
     except BudgetExceeded:
-        return replace(verdict, reason=f"{verdict.reason} {FINAL_NOT_JUDGED}")
-    return verdict
+        return unconfirmed(verdict, run.config.target)
+    return confirm(verdict, scores, run.config.target)
+
+
+def _ceiling(run: Run, where: str, held_out: TestSplit | FinalSplit) -> Judged | None:
+    """The service LLM's own answers, judged like any others. None where nobody wants them."""
+    if not run.config.judging.service_responses:
+        return None
+    responses = answer_into(run, where, held_out.pairs)
+    judge_into(run, where, responses, held_out.pairs)
+    return judged_in(run, where)
 
 
 def _assess(
-    run: Run, where: str, checkpoint: Checkpoint, held_out: TestSplit | FinalSplit, tokens: int
+    run: Run,
+    where: str,
+    checkpoint: Checkpoint,
+    held_out: TestSplit | FinalSplit,
+    tokens: int,
+    ceiling: Judged | None,
 ) -> Scores:
     responses = infer_into(run, where, checkpoint, held_out.pairs, tokens)
-    return judge_into(run, where, responses, held_out.pairs)
+    return judge_into(run, where, responses, held_out.pairs, ceiling)
 
 
 def _continues(run: Run) -> bool:

@@ -17,6 +17,7 @@ from llamaduo.config import Config, read_resolved
 from llamaduo.coverage.importing import import_pairs
 from llamaduo.coverage.splitting import split
 from llamaduo.errors import RunError
+from llamaduo.inference import answers
 from llamaduo.records import Pair, Question, Split
 from llamaduo.remaining import Plan, TokenCounter, approximate, lengths_of, spread
 from llamaduo.reporting import local_work
@@ -29,6 +30,7 @@ from llamaduo.reporting.cost import (
     judging,
     priced,
     sampled_size,
+    total,
 )
 from llamaduo.reporting.local_work import Lengths, LocalStage, Speed
 from llamaduo.reporting.standing import Standing
@@ -38,11 +40,14 @@ from llamaduo.stages import read_split
 from llamaduo.storage.run_directory import RunDirectory
 from llamaduo.synthesis import seeds
 from llamaduo.tasks.templates import (
-    JUDGEMENT_SCHEMA,
+    COMPARISON_SCHEMA,
+    COMPARISON_SHAPE,
     JUDGEMENT_SHAPE,
     PAIRS_SCHEMA,
     PAIRS_SHAPE,
+    compare_messages,
     judge_messages,
+    judgement_schema,
     synthesis_messages,
 )
 
@@ -88,7 +93,11 @@ def estimate(
     plan = Plan(config, Standing(directory), divided)
     lengths = lengths_of(config, plan.split, count or approximate)
     return Estimate(
-        calls=(*_judge_calls(plan, lengths), _synthesis_calls(plan)),
+        calls=(
+            *([_answer_calls(plan)] if config.judging.service_responses else []),
+            *_judge_calls(plan, lengths),
+            _synthesis_calls(plan),
+        ),
         local=_local_stages(plan, lengths, speed),
         speed=speed,
         spent_usd=sum(row.usd for row in plan.standing.spend),
@@ -125,20 +134,79 @@ def measured_speed(config: Config, directory: RunDirectory) -> Speed | None:
 # --- calls ----------------------------------------------------------------------------------
 
 
+def _answer_calls(plan: Plan) -> Calls:
+    """The service LLM's own answers to the held-out prompts."""
+    service, times = plan.config.service, plan.config.judging.service_responses
+    left = total(prompts for _, prompts in plan.ceilings("answer")) * times
+    begun = plan.standing.useful(answers.STAGE, service.model) - plan.answered
+    under_way = max(0, begun)
+    calls = Span(max(0, left.expected - under_way), max(0, left.at_most - under_way))
+    asked = [
+        Question(stage=answers.STAGE, messages=pair.messages, max_tokens=service.max_output_tokens)
+        for pair in spread(plan.split.test.pairs)
+    ]
+    replies = fmean(approximate_tokens(pair.response) for pair in spread(plan.split.test.pairs))
+    size = plan.standing.typical(answers.STAGE, service.model, sampled_size(asked, 0, replies))
+    return priced(answers.STAGE, service, calls, size)
+
+
 def _judge_calls(plan: Plan, lengths: Lengths) -> Iterator[Calls]:
-    config, (behind, judgements) = plan.config, plan.standing.judged
-    most = plan.answers_per_prompt * config.judging.judgements_per_response
+    judging_of, (behind, judgements) = plan.config.judging, plan.standing.judged
+    repeats = judging_of.judgements_per_response
+    most = plan.answers_per_prompt * repeats
     asked = sum(map(len, behind.values())) / judgements if judgements else None
-    usual = most if asked is None else min(most, asked * _configured(config))
-    for settings in config.judges:
-        under_way = plan.standing.useful("judge", settings.model) - len(
-            behind.get(settings.model, ())
-        )
+    usual = most if asked is None else min(most, asked * _configured(plan.config))
+    if judging_of.stopping == "adaptive":
+        usual = min(usual, 1.0)  # one judgement for every prompt decides most verdicts
+    of_service = judging_of.service_responses * repeats
+    for settings in plan.config.judges:
+        done = len(behind.get(settings.model, ())) + plan.standing.checked.get(settings.model, 0)
+        under_way = plan.standing.useful("judge", settings.model) - done
         sets = [Answers(stage, prompts, {}) for stage, prompts in plan.sets("judge")]
         if sets:
             sets[0] = replace(sets[0], judged={settings.model: max(0, under_way)})
+        ceilings = [Answers(stage, prompts, {}) for stage, prompts in plan.ceilings("judge")]
         size = _judge_size(plan, settings, lengths)
         yield from judging(sets, settings, size, Span(usual, most))
+        yield from judging(ceilings, settings, size, Span(of_service, of_service))
+        yield priced("judge: controls", settings, _controls(plan), size)
+        if judging_of.pairwise:
+            yield from _comparisons(plan, settings, lengths, most)
+
+
+def _controls(plan: Plan) -> Span:
+    """A right and a wrong response to some prompts, in every set of responses."""
+    found = NOTHING
+    for stage, prompts in (*plan.sets("judge"), *plan.ceilings("judge")):
+        held_out = plan.split.final if stage.endswith("final") else plan.split.test
+        size = len(held_out.pairs) or 1
+        of_set = 2 * min(plan.config.judging.controls, size)
+        found += Span(prompts.expected // size * of_set, prompts.at_most // size * of_set)
+    return found
+
+
+def _comparisons(
+    plan: Plan, settings: ServiceSettings, lengths: Lengths, most: int
+) -> Iterator[Calls]:
+    """Both orders of every response beside one of the service LLM's."""
+    asked = [
+        Question(
+            stage="compare",
+            messages=compare_messages(plan.config.task, pair, pair.response, pair.response),
+            shape=COMPARISON_SHAPE,
+            schema=COMPARISON_SCHEMA,
+            max_tokens=settings.max_output_tokens,
+        )
+        for pair in spread(plan.split.test.pairs)
+    ]
+    longer_by = 2 * lengths.longest_answer * BYTES_PER_TOKEN
+    sampled = sampled_size(asked, longer_by, JUDGEMENT_TOKENS / 2)
+    size = plan.standing.typical("compare", settings.model, sampled)
+    sets = [
+        Answers(stage.replace("judge", "compare"), prompts, {})
+        for stage, prompts in plan.sets("judge")
+    ]
+    yield from judging(sets, settings, size, Span(2 * most, 2 * most))
 
 
 def _configured(config: Config) -> int:
@@ -147,20 +215,20 @@ def _configured(config: Config) -> int:
 
 
 def _judge_size(plan: Plan, settings: ServiceSettings, lengths: Lengths) -> CallSize:
+    metrics = plan.config.judging.metrics
     asked = [
         Question(
             stage="judge",
-            messages=judge_messages(plan.config.task, pair, pair.response),
+            messages=judge_messages(plan.config.task, pair, pair.response, metrics),
             shape=JUDGEMENT_SHAPE,
-            schema=JUDGEMENT_SCHEMA,
+            schema=judgement_schema(plan.config.judging.all_metrics),
             max_tokens=settings.max_output_tokens,
         )
         for pair in spread(plan.split.test.pairs)
     ]
     longer_by = lengths.longest_answer * BYTES_PER_TOKEN
-    return plan.standing.typical(
-        "judge", settings.model, sampled_size(asked, longer_by, JUDGEMENT_TOKENS)
-    )
+    replies = JUDGEMENT_TOKENS * (1 + len(metrics) / 2)
+    return plan.standing.typical("judge", settings.model, sampled_size(asked, longer_by, replies))
 
 
 def _synthesis_calls(plan: Plan) -> Calls:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from llamaduo.assessment import ask_judges
 from llamaduo.deployment.bundle import Bundle
 from llamaduo.deployment.parity import Candidate, Gains, compare, differing, gains
 from llamaduo.errors import StageFailed
@@ -22,9 +23,9 @@ from llamaduo.evaluation.judge import check_unscored
 from llamaduo.evaluation.scores import score
 from llamaduo.inference.served import Served, greedy_served
 from llamaduo.records import (
-    METRICS,
     Checkpoint,
     Event,
+    Judged,
     Metric,
     MetricScores,
     Pair,
@@ -33,7 +34,6 @@ from llamaduo.records import (
 )
 from llamaduo.run import Run
 from llamaduo.service.ledger import AFTER_THE_LOOP
-from llamaduo.stages import ask_judges
 from llamaduo.storage.jsonl import write_records
 
 AskLeave = Callable[[str, int], None]
@@ -247,7 +247,7 @@ def _scored(
         before = _panel(run, asked, expected, candidate.form)
         after = _panel(run, asked, candidate.answers, candidate.form)
     except StageFailed:  # means over what little was scored would compare different answers
-        return dict.fromkeys(METRICS)
+        return dict.fromkeys(run.config.judging.all_metrics)
     return gains(before, after, differing=len(apart), prompts=len(pairs))
 
 
@@ -264,8 +264,9 @@ def _panel(
     judgements = asyncio.run(
         ask_judges(run, f"parity of {form}", responses, pairs, stage=AFTER_THE_LOOP)
     )
-    check_unscored(judgements, run.config.judging)
-    return score(responses, pairs, judgements, run.config.judging).panel
+    check_unscored(len(judgements.scored), judgements.unscored, run.config.judging)
+    judged = Judged(responses, judgements)
+    return score(judged, pairs, run.config.judging, run.config.task).panel
 
 
 def _responses(pairs: Iterable[Pair], answers: Mapping[str, str]) -> Iterator[Response]:

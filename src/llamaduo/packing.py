@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 from llamaduo import __version__
+from llamaduo.assessment import SERVICE, SERVICE_FINAL
 from llamaduo.deployment.bundle import (
     Bundle,
     Generation,
@@ -22,14 +24,17 @@ from llamaduo.deployment.bundle import (
 from llamaduo.deployment.card import CardFacts, card
 from llamaduo.deployment.dataset import data_facts, read_pairs
 from llamaduo.deployment.licence import licence_of, shown_name
-from llamaduo.evaluation.verdict import in_words
+from llamaduo.evaluation.standing import in_words
 from llamaduo.finetuning.adapter import check_adapter
 from llamaduo.records import (
     Checkpoint,
     Form,
+    JudgeFinding,
     Lengths,
     Message,
+    Outcome,
     Pair,
+    PanelReport,
     Provenance,
     Scores,
     Terms,
@@ -40,6 +45,7 @@ from llamaduo.stages import answer_tokens, read_split
 from llamaduo.storage.jsonl import read_record
 from llamaduo.tasks.templates import judge_messages, synthesis_messages
 
+Record = TypeVar("Record")
 _PACKAGES = ("tokenizers", "safetensors", "pydantic-ai-slim", "gguf", "xllamacpp")
 
 
@@ -57,7 +63,14 @@ def bundle_best(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores) ->
             seal(folder, bundle, card_of(run, bundle, folder), into)
     elif not before.same_evidence(bundle):
         after = replace(
-            before, verdict=bundle.verdict, label=bundle.label, target=bundle.target, files={}
+            before,
+            verdict=bundle.verdict,
+            label=bundle.label,
+            target=bundle.target,
+            ceiling=bundle.ceiling,
+            ceiling_final=bundle.ceiling_final,
+            findings=bundle.findings,
+            files={},
         )
         with building(into) as folder:
             add_files({name: into / name for name in before.files}, folder)
@@ -77,12 +90,13 @@ def add_adapter(best: Checkpoint, folder: Path) -> None:
 def describe(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores, form: Form) -> Bundle:
     """``bundle.json`` of ``best``, before its files are known."""
     config, root = run.config, run.directory.root
-    final = root / "final" / f"{verdict.best_cycle:03d}" / "scores.json"
+    final = root / "final" / f"{verdict.best_cycle:03d}"
+    judged = root / "base" if best.cycle is None else run.directory.cycle(best.cycle)
     return Bundle(
         name=root.resolve().name,
         form=form,
         dtype=config.deployment.dtype if form == "merged" else "float32",
-        label="target met" if verdict.outcome == "passed" else "target missed",
+        label=_LABELS[verdict.outcome],
         target=in_words(config.target),
         model=best.model if form == "adapter" else shown_name(best.model),
         revision=best.revision,
@@ -93,7 +107,10 @@ def describe(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores, form:
         generation=_generation(run, best),
         verdict=verdict,
         scores=scores,
-        final=read_record(final, Scores) if final.is_file() else None,
+        final=_if_there(final / "scores.json", Scores),
+        ceiling=_if_there(root / SERVICE / "scores.json", Scores),
+        ceiling_final=_if_there(root / SERVICE_FINAL / "scores.json", Scores),
+        findings=tuple(_findings(judged, final)),
         terms=accepted_terms(run),
         rehearsed=run.rehearsed,
         service=config.service.model,
@@ -113,12 +130,11 @@ def describe(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores, form:
 def card_of(run: Run, bundle: Bundle, folder: Path) -> str:
     """The model card of ``bundle``, whose files lie in ``folder``."""
     root, settings = run.directory.root, run.config.deployment
-    base = root / "base" / "scores.json"
     facts = CardFacts(
         bundle=bundle,
         data=data_facts(read_pairs(root, before=bundle.cycle)),
         task=run.config.task,
-        base=read_record(base, Scores) if base.is_file() else None,
+        base=_if_there(root / "base" / "scores.json", Scores),
         languages=settings.languages,
         intended_use=settings.intended_use,
         files=tuple(files_of(folder)),
@@ -127,6 +143,24 @@ def card_of(run: Run, bundle: Bundle, folder: Path) -> str:
 
 
 # --- what the facts come from ---------------------------------------------------------------
+
+_LABELS: Mapping[Outcome, str] = {
+    "passed": "target met",
+    "undecided": "undecided",
+    "continue": "target missed",
+    "stopped": "target missed",
+}
+
+
+def _if_there(path: Path, kind: type[Record]) -> Record | None:
+    return read_record(path, kind) if path.is_file() else None
+
+
+def _findings(*folders: Path) -> Iterator[JudgeFinding]:
+    """What was found against the judges of these sets of responses, each said once."""
+    reports = (_if_there(folder / "judges.json", PanelReport) for folder in folders)
+    judges = (judge for report in reports if report for judge in report.judges)
+    yield from dict.fromkeys(finding for judge in judges for finding in judge.findings)
 
 
 def accepted_terms(run: Run) -> Terms | None:

@@ -69,6 +69,31 @@ class Plan:
             left.append((f"{kind}: final", Span(0 if has_final else final, final)))
         return left
 
+    def ceilings(self, kind: str) -> list[tuple[str, Span]]:
+        """The stages of ``kind`` (answer, judge) about the service LLM's own answers that are
+        left, each with its prompts."""
+        if not self.config.judging.service_responses:
+            return []
+        sizes = {
+            "service": len(self.split.test.pairs),
+            "service-final": len(self.split.final.pairs),
+        }
+        return [
+            (f"{kind}: {where}", Span(prompts, prompts))
+            for where, prompts in sizes.items()
+            if prompts and f"{where}/{kind}" not in self.standing.done
+        ]
+
+    @cached_property
+    def answered(self) -> int:
+        """Calls behind the service LLM's answers that are finished."""
+        sizes = {
+            "service": len(self.split.test.pairs),
+            "service-final": len(self.split.final.pairs),
+        }
+        done = sum(n for where, n in sizes.items() if f"{where}/answer" in self.standing.done)
+        return done * self.config.judging.service_responses
+
     def fine_tunes(self) -> Iterator[CyclePlan]:
         """Those that are left. A batch that is not curated yet is taken to be kept whole."""
         pairs = len(self.split.train.pairs)

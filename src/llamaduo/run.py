@@ -132,6 +132,7 @@ USED_BY = {
     ),
     "split": ("coverage",),
     "infer": MEASURED,
+    "answer": ("judging.service_responses", "service"),
     "judge": ("judging", "service", "task"),
     "finetune": ("finetuning", "local"),
     "synthesize": ("synthesis", "service", "task"),
@@ -186,7 +187,7 @@ def _is_among(key: str, names: Iterable[str]) -> bool:
 
 
 def _check_ledger(directory: RunDirectory, manifest: Manifest) -> None:
-    paid = [stage for stage in manifest.stages if _kind(stage) in ("judge", "synthesize")]
+    paid = [stage for stage in manifest.stages if _kind(stage) in ("answer", "judge", "synthesize")]
     if paid and not directory.ledger.is_file():
         raise RunError(
             f"{directory.ledger} is missing, though {paid[0]!r} was paid for.",
@@ -257,3 +258,14 @@ def _check_turn(run: Run, stage: str) -> None:
 def _kind(stage: str) -> str:
     """``judge`` of ``cycles/001/judge``."""
     return stage.rsplit("/", maxsplit=1)[-1]
+
+
+# --- telling ------------------------------------------------------------------------------
+
+
+def named(run: Run, where: str) -> Notify:
+    """Events of a stage, with the place in the run before the stage's name: ``cycle 1`` for
+    ``cycles/001``, ``final`` for ``final/001``."""
+    kind, _, number = where.partition("/")
+    place = f"cycle {int(number)}" if kind == "cycles" else kind
+    return lambda event: run.notify(replace(event, stage=f"{place}: {event.stage}"))

@@ -10,10 +10,10 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from llamaduo.assessment import connected
 from llamaduo.coverage.importing import import_pairs
 from llamaduo.coverage.lengths import describe, measure_lengths, measure_tokens
 from llamaduo.coverage.splitting import split
@@ -22,8 +22,6 @@ from llamaduo.curation.languages import language_of, script_of
 from llamaduo.curation.portrait import portray
 from llamaduo.curation.settings import CurationSettings
 from llamaduo.errors import RunError
-from llamaduo.evaluation.judge import check_unscored, judge
-from llamaduo.evaluation.scores import score
 from llamaduo.records import (
     BaseFigures,
     Checkpoint,
@@ -32,13 +30,9 @@ from llamaduo.records import (
     Event,
     FinalSplit,
     ImportFigures,
-    Judgements,
     Lengths,
-    Notify,
     Pair,
     RawBatch,
-    Response,
-    Scores,
     Split,
     SplitFigures,
     SynthesisFigures,
@@ -46,10 +40,10 @@ from llamaduo.records import (
     TrainSplit,
 )
 from llamaduo.redaction.pairs import redact_pairs
-from llamaduo.reporting.evidence import MOST_TOLD, Tell, gather
+from llamaduo.reporting.answers import Tell
+from llamaduo.reporting.evidence import MOST_TOLD, gather
 from llamaduo.reporting.report import write_report
-from llamaduo.run import Run, step
-from llamaduo.service.client import connect
+from llamaduo.run import Run, named, step
 from llamaduo.storage.jsonl import read_record, read_records, write_record, write_records
 from llamaduo.synthesis.synthesize import synthesize
 from llamaduo.tasks.showing import visible
@@ -199,7 +193,7 @@ def finetune_cycle(
             start=start,
             cycle=cycle,
             into=adapter,
-            notify=_named(run, f"cycle {cycle}"),
+            notify=named(run, _name(cycle)),
         )
         write_record(figures, measured)
 
@@ -215,86 +209,6 @@ def answer_tokens(run: Run, lengths: Lengths, base: Checkpoint) -> int:
     if configured := run.config.inference.max_new_tokens:
         return configured
     return min(math.ceil(1.5 * lengths.longest_train_response), base.window // 2)
-
-
-# --- inference and judging ----------------------------------------------------------------
-
-
-def infer_into(
-    run: Run, where: str, checkpoint: Checkpoint, pairs: Sequence[Pair], max_new_tokens: int
-) -> tuple[Response, ...]:
-    """K responses to each prompt, into the folder ``where`` of the run."""
-    folder = run.directory.root / where
-    responses, figures = folder / "responses.jsonl", folder / "inference.json"
-
-    def work() -> None:
-        from llamaduo.inference.infer import infer
-
-        _, measured = infer(
-            checkpoint,
-            pairs,
-            run.config.inference,
-            max_new_tokens=max_new_tokens,
-            into=responses,
-            notify=_named(run, _words(where)),
-        )
-        write_record(figures, measured)
-
-    def load() -> tuple[Response, ...]:
-        return read_records(responses, Response)
-
-    return step(run, f"{where}/infer", work, load, [responses, figures])
-
-
-def judge_into(
-    run: Run, where: str, responses: Sequence[Response], pairs: Sequence[Pair]
-) -> Scores:
-    """M judgements of each response by every judge, and their scores (Eq. 3–6)."""
-    folder = run.directory.root / where
-    names = ("judgements.jsonl", "unscored.jsonl", "scores.json")
-    files = [folder / name for name in names]
-
-    def work() -> None:
-        judgements = asyncio.run(ask_judges(run, _words(where), responses, pairs))
-        check_unscored(judgements, run.config.judging)
-        write_records(files[0], judgements.scored)
-        write_records(files[1], judgements.unscored)
-        write_record(files[2], score(responses, pairs, judgements, run.config.judging))
-
-    return step(run, f"{where}/judge", work, lambda: read_record(files[2], Scores), files)
-
-
-async def ask_judges(
-    run: Run,
-    where: str,
-    responses: Sequence[Response],
-    pairs: Sequence[Pair],
-    *,
-    stage: str = "judge",
-) -> Judgements:
-    """Every judge of the run about every response; ``stage`` is what the ledger calls it."""
-    async with AsyncExitStack() as stack:
-        judges = [
-            await stack.enter_async_context(
-                connect(
-                    settings,
-                    run.ledger,
-                    budget_usd=run.config.limits.budget_usd,
-                    redactor=run.redactor,
-                    pacers=run.pacers,
-                )
-            )
-            for settings in run.config.judges
-        ]
-        return await judge(
-            responses,
-            pairs,
-            judges,
-            run.config.judging,
-            run.config.task,
-            stage=stage,
-            notify=_named(run, where),
-        )
 
 
 # --- synthesis and curation ---------------------------------------------------------------
@@ -319,21 +233,14 @@ def synthesize_after(run: Run, cycle: int, train: TrainSplit) -> tuple[Pair, ...
 
 
 async def _synthesize(run: Run, cycle: int, train: TrainSplit) -> RawBatch:
-    budget = run.config.limits.budget_usd
-    async with connect(
-        run.config.service,
-        run.ledger,
-        budget_usd=budget,
-        redactor=run.redactor,
-        pacers=run.pacers,
-    ) as service:
+    async with connected(run, [run.config.service]) as (service,):
         return await synthesize(
             train,
             service,
             run.config.synthesis,
             run.config.task,
             cycle=cycle,
-            notify=_named(run, f"cycle {cycle}"),
+            notify=named(run, _name(cycle)),
         )
 
 
@@ -355,7 +262,7 @@ def curate_batch(
             final=split.final,
             settings=run.config.curation,
             task=run.config.task,
-            notify=_named(run, f"cycle {cycle}"),
+            notify=named(run, _name(cycle)),
         )
         write_records(files[0], curated.kept)
         write_records(files[1], curated.dropped)
@@ -397,16 +304,5 @@ def telling(settings: CurationSettings) -> Tell:
     return tell
 
 
-def _name(cycle: int, stage: str) -> str:
-    return f"cycles/{cycle:03d}/{stage}"
-
-
-def _words(where: str) -> str:
-    """``cycle 1`` of ``cycles/001``, ``final`` of ``final/001``."""
-    kind, _, number = where.partition("/")
-    return f"cycle {int(number)}" if kind == "cycles" else kind
-
-
-def _named(run: Run, where: str) -> Notify:
-    """Events of a stage, with the place they happen in before the stage's name."""
-    return lambda event: run.notify(replace(event, stage=f"{where}: {event.stage}"))
+def _name(cycle: int, stage: str = "") -> str:
+    return f"cycles/{cycle:03d}/{stage}".rstrip("/")

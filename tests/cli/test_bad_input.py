@@ -173,7 +173,7 @@ def test_leave_to_spend_is_asked_for_by_every_command_that_spends(
     assert llamaduo("coverage", "import") == 0
     with Path("/dev/null").open() as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
-        for command in ("run", "judge", "synthesize"):
+        for command in ("run", "answer", "judge", "synthesize"):
             assert llamaduo(command) == 2
             assert "nothing says that it may" in capsys.readouterr().err
 
@@ -192,7 +192,7 @@ def test_the_next_command_names_the_same_run(capsys: pytest.CaptureFixture[str])
         ("run.yaml", b"\xff\xfe"),
         ("run.yaml", b"coverage: [1"),
         ("manifest.json", b"{}"),
-        ("manifest.json", b'{"format": 1, "version": "x", "stages": {"cycles/x": 3}}'),
+        ("manifest.json", b'{"format": 2, "version": "x", "stages": {"cycles/x": 3}}'),
         ("ledger.sqlite", b"not a database, and long enough to be read as one" * 99),
     ],
 )
@@ -255,4 +255,4 @@ def test_the_estimate_of_a_run_that_goes_on_is_from_its_own_split(
     assert llamaduo("judge", "--yes") == 2
     shown = capsys.readouterr().err
     assert "together $" in shown
-    assert "is lengths" in shown or "is infer" in shown
+    assert "is answer (service/answer), not judge" in shown

@@ -235,6 +235,9 @@ def test_a_server_that_does_not_say_which_model_is_meant(
 
 # --- what judging the differences costs ---------------------------------------------------
 
+STRICT = ("--set", "deployment.parity=1")
+"""No loss at all is allowed: a tiny Llama's answers are worth hardly more than silence."""
+
 
 def test_without_leave_nothing_is_spent_and_nothing_promoted(
     folder: Path, capsys: pytest.CaptureFixture[str]
@@ -256,7 +259,7 @@ def test_with_leave_the_judges_are_asked_and_a_worse_form_is_refused(
     folder: Path, leave: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with silent("small") as url:
-        assert deploy("--check", "--server", url, *PRICED, *leave) == 3
+        assert deploy("--check", "--server", url, *STRICT, *PRICED, *leave) == 3
     said = capsys.readouterr().err
     assert "Scoring them takes up to 32 calls, about $0.0" in said
     assert re.search(rf"Not promoted\. server {url}: it loses [\d.]+ points of", said)
@@ -266,7 +269,7 @@ def test_with_leave_the_judges_are_asked_and_a_worse_form_is_refused(
 
 def test_what_is_free_is_not_asked_about(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with silent("small") as url:
-        assert deploy("--check", "--server", url) == 3
+        assert deploy("--check", "--server", url, *STRICT) == 3
     assert "calls, " not in capsys.readouterr().err
 
 
@@ -275,7 +278,13 @@ def test_in_a_terminal_it_asks_for_leave(folder: Path, answer: str, code: int) -
     terms = ("--set", "service.terms={text: t, allow_publishing: false}")
     with silent("small") as url:
         ended, drawn = in_a_terminal(
-            "--check", "--server", url, *PRICED, *terms, answers=(("Ask the judges?", answer),)
+            "--check",
+            "--server",
+            url,
+            *STRICT,
+            *PRICED,
+            *terms,
+            answers=(("Ask the judges?", answer),),
         )
     assert ended == code
     assert ("Not promoted." in drawn) is (answer == "y")

@@ -95,13 +95,15 @@ def test_a_run_that_holds(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_run_that_was_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = folder / "runs" / "small"
-    edit_lines(run / "base/judgements.jsonl", lambda rows: rows[0].update(precision=97))
+    edit_lines(
+        run / "base/judgements.jsonl", lambda rows: rows[0]["marks"]["precision"].update(score=97)
+    )
     seal(run)
     assert llamaduo("verify", "small") == 1
     shown = capsys.readouterr().out
     assert "DIFFERS   base: judgements" in shown
     assert "precision is 97, in its reply" in shown
-    assert "2 of 23 checks differ" in shown
+    assert "2 of 29 checks differ" in shown
     assert llamaduo("verify", "small", "--json") == 1
     checks = read_json(capsys)
     assert [*checks[0]] == ["name", "ok", "checked", "unit", "against", "detail"]
@@ -137,6 +139,10 @@ def test_a_folder_without_a_manifest(folder: Path, capsys: pytest.CaptureFixture
         ("run", "STOPPED, TARGET MISSED"),
         ("cycle --cycle 1", "Cycle 1"),
         ("cycle --cycle base", "Base model"),
+        ("cycle --cycle service", "Service LLM"),
+        ("cycle --cycle 1", "The judges of cycle 1"),
+        ("run", "P-Match, %"),
+        ("run", "Metrics that cost nothing"),
         ("responses --limit 3", "3 of 16 responses; --limit 0 shows all."),
         ("judgements --cycle final --limit 1", "Judgements of the final split"),
         ("pairs --split test", "Category and priority?"),
@@ -178,7 +184,13 @@ def test_json_records_are_whole(folder: Path, capsys: pytest.CaptureFixture[str]
     assert llamaduo("show", "run", "--json") == 0
     whole = read_json(capsys)
     assert whole["verdict"]["outcome"] == "stopped"
-    assert [*whole["sets"]] == ["Base model", "Cycle 0", "Cycle 1", "Final split"]
+    assert [*whole["sets"]] == [
+        *("Base model", "Cycle 0", "Cycle 1", "Service LLM"),
+        *("Final split", "Service LLM, final split"),
+    ]
+    assert whole["sets"]["Service LLM"]["scores"]["panel"]["precision"]["interval"]
+    assert whole["sets"]["Cycle 1"]["judges"]["judges"]
+    assert whole["sets"]["Cycle 1"]["breakdown"]["slices"]
     assert llamaduo("show", "cycle", "--cycle", "0", "--json") == 0
     assert read_json(capsys)["curation"]["kept"] > 0
 
@@ -273,6 +285,17 @@ def test_a_terminal_too_narrow_for_a_table_gets_paragraphs() -> None:
     assert "\n  Similarity: " in shown
     assert "\n  Reference: " in shown
     assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_a_terminal_too_narrow_for_all_metrics_gets_a_table_for_each() -> None:
+    shown = in_a_terminal(80, "show", "run")
+    scores = shown[shown.index("Scores by cycle") : shown.index("Mean score from 0 to 100")]
+    assert max(map(len, shown.splitlines())) <= 80
+    heads = [line.split() for line in scores.splitlines() if line.lstrip().startswith("Set ")]
+    assert [head[1] for head in heads] == ["Prompts", "mean", "mean"]
+    figure, interval = re.search(r"Base model +([0-9.]+) .*\n +\[([0-9., ]+)\]", scores).groups()  # type: ignore[union-attr]
+    low, high = map(float, interval.split(", "))
+    assert low <= float(figure) <= high
 
 
 def test_a_narrow_terminal_keeps_the_counts_of_a_verification() -> None:

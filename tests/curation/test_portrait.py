@@ -20,7 +20,7 @@ from llamaduo.curation.shifts import family_shift, templates
 from llamaduo.curation.sides import OTHER_LABEL, spaced
 from llamaduo.likeness.texts import Vocabulary
 from llamaduo.records import Pair, Portrait, TokenStatistics
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 from llamaduo.storage.jsonl import read_record, write_record
 from llamaduo.tasks.settings import TaskSettings
 from tests.curation.making import pair, pair_of_row

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 from llamaduo.tasks.settings import TaskSettings
 from tests.curation.making import curated, pair_of_row
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from llamaduo.config import Config, parse_config
 from llamaduo.records import Notify, Verdict, silent
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 from llamaduo.storage.run_directory import RunDirectory
 
 CONFIGURATION = """

@@ -17,12 +17,15 @@ from llamaduo.deployment.model_files import count_weights
 from llamaduo.errors import ParityMissed, RunError, StageFailed
 from llamaduo.inference.served import Served
 from llamaduo.packing import bundle_best
-from llamaduo.records import Checkpoint, Parity, Scores, Verdict
+from llamaduo.records import Checkpoint, Measure, Parity, Scores, Verdict
 from llamaduo.run import Run, own_run
 from llamaduo.storage.jsonl import read_record, write_record
 from llamaduo.storage.run_directory import RunDirectory
 from tests.cycle.small_loop import configuration
 from tests.silent_server import silent
+
+FLATTERED = {"exact_match": Measure(value=100.0, interval=None, prompts=8, responses=16)}
+"""Free metrics that a run of the small loop does not have."""
 
 
 @pytest.fixture
@@ -125,7 +128,7 @@ def test_the_bundle_that_was_deployed_stays_when_the_run_is_resumed(
         assert (after.form, after.label) == ("merged", "target met")
         assert after.files["model.safetensors"] == before.files["model.safetensors"]
         assert "**Target met.** Easier." in (copy / "bundle" / "README.md").read_text()
-        bundle_best(run, best, verdict, replace(scores, exact_match=100.0))
+        bundle_best(run, best, verdict, replace(scores, free=FLATTERED))
     assert open_bundle(copy / "bundle").form == "adapter"
 
 
@@ -144,7 +147,7 @@ def test_a_form_that_answers_worse_is_not_promoted(
     before = open_bundle(copy / "bundle")
     asked: list[tuple[str, int]] = []
     with (
-        owned(copy, base_url) as run,
+        owned(copy, base_url, **{"deployment.parity": "1"}) as run,  # hardly worse, but worse
         pytest.raises(ParityMissed, match=r"server .* loses .* points of") as refused,
     ):
         deploy(run, check=True, ask_leave=lambda *call: asked.append(call), server=silent_server)
@@ -186,7 +189,7 @@ def test_a_verdict_of_a_cycle_that_is_not_there_is_refused(copy: Path, base_url:
 def test_scores_that_were_changed_are_no_evidence(copy: Path, base_url: str) -> None:
     best = read_record(copy / "verdict.json", Verdict).best_cycle
     path = copy / "cycles" / f"{best:03d}" / "scores.json"
-    write_record(path, replace(read_record(path, Scores), exact_match=100.0))
+    write_record(path, replace(read_record(path, Scores), free=FLATTERED))
     with pytest.raises(RunError, match=r"scores\.json was changed since"):
         deployed(copy, base_url)
 

@@ -18,6 +18,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEATHS = [
     ("import", "stage", 1),
     ("split", "stage", 2),
+    ("service: answer", "responses", 2),
+    ("ledger", "answer", 3),
+    ("service/judge", "stage", 1),
+    ("ledger", "intent", 6),
     ("base: infer", "responses", 1),
     ("ledger", "intent", 3),
     ("ledger", "answer", 5),
@@ -30,6 +34,8 @@ DEATHS = [
     ("cycle 1: finetune", "steps", 5),
     ("cycle 1: infer", "responses", 1),
     ("ledger", "answer", 1),
+    ("service-final/answer", "stage", 2),
+    ("ledger", "answer", 2),
     ("final: infer", "responses", 1),
     ("final/000/judge", "stage", 1),
 ]
@@ -40,12 +46,16 @@ CONCURRENCY = 4
 
 SAME_RECORDS = (
     "verdict.json",
+    "service/scores.json",
     "base/scores.json",
     "cycles/000/scores.json",
     "cycles/001/scores.json",
+    "service-final/scores.json",
     "final/000/scores.json",
 )
 SAME_TEXT = (
+    "service/responses.jsonl",
+    "service/controls.jsonl",
     "cycles/000/synthetic.jsonl",
     "cycles/000/dropped.jsonl",
     "cycles/001/judgements.jsonl",
@@ -117,7 +127,10 @@ def test_a_killed_run_ends_like_an_undisturbed_one(
     check_same_end(folder, "killed")
     now = asked(record) - before
     assert set(now) == set(undisturbed), "the service was asked what it was asked before"
-    paid_deaths = sum(unit in ("intent", "answer", "requests") for _, unit, _ in DEATHS)
+    paid_deaths = sum(
+        unit in ("intent", "answer", "requests") or stage == "service: answer"
+        for stage, unit, _ in DEATHS
+    )
     check_nothing_bought_twice(folder, "killed", now - undisturbed, paid_deaths * CONCURRENCY)
 
 

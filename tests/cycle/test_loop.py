@@ -22,6 +22,8 @@ STAGES = [
     "import",
     "split",
     "lengths",
+    "service/answer",
+    "service/judge",
     "base/infer",
     "base/judge",
     "cycles/000/finetune",
@@ -33,6 +35,8 @@ STAGES = [
     "cycles/001/finetune",
     "cycles/001/infer",
     "cycles/001/judge",
+    "service-final/answer",
+    "service-final/judge",
     "final/000/infer",
     "final/000/judge",
 ]
@@ -76,6 +80,12 @@ def test_the_run_directory_is_what_other_programs_rely_on(
         judged = (run / folder / "judgements.jsonl").read_text().count("\n")
         unscored = (run / folder / "unscored.jsonl").read_text().count("\n")
         assert judged + unscored == scores.responses * 2
+        assert (run / folder / "controls.jsonl").read_text().count("\n") == 2 * 4
+    for folder in ("service", "service-final"):
+        responses = read_records(run / folder / "responses.jsonl", Response)
+        assert {response.author for response in responses} == {"service"}
+        scores = read_record(run / folder / "scores.json", Scores)
+        assert scores.responses == len(responses) == scores.prompts
     bundle = read_record(run / "bundle" / "bundle.json", Bundle)
     assert bundle.label == "target missed"
     assert (run / "bundle" / "adapter_model.safetensors").is_file()
@@ -120,7 +130,8 @@ def test_a_lower_target_is_judged_anew_from_what_is_there(
 
 def test_one_stage_at_a_time_walks_the_same_corridor(folder: Path, base_url: str) -> None:
     config = configuration(folder, base_url, **{"limits.cycles": "1"})
-    kinds = ["import", "split", "infer", "judge", "finetune", "infer", "judge", "infer", "judge"]
+    kinds = ["import", "split", "answer", "judge", "infer", "judge", "finetune", "infer", "judge"]
+    kinds += ["answer", "judge", "infer", "judge"]
     for kind, following in zip(kinds, [*kinds[1:], None], strict=True):
         directory = RunDirectory(folder / "runs" / "stepwise")
         with own_run(config, directory, root=folder, cache=folder, only=kind) as run:
@@ -147,7 +158,7 @@ def test_a_changed_file_of_a_finished_stage_stops_the_run(folder: Path, base_url
 
 @pytest.mark.parametrize(
     ("budget", "ends"),
-    [("1", "before anything was judged"), ("8.5", "with a verdict")],
+    [("1", "before anything was judged"), ("11", "with a verdict")],
 )
 def test_the_budget_is_never_overshot(folder: Path, base_url: str, budget: str, ends: str) -> None:
     """At $1,000 a million output tokens a call may cost $4.10 and costs about $0.05."""
@@ -189,7 +200,7 @@ def test_a_missing_ledger_is_not_replaced_by_an_empty_one(folder: Path, base_url
     config = configuration(folder, base_url, **{"target.precision.mean_score": "0"})
     run_loop(config, folder, "lost")
     (folder / "runs" / "lost" / "ledger.sqlite").unlink()
-    with pytest.raises(RunError, match=r"ledger\.sqlite is missing, though 'base/judge'"):
+    with pytest.raises(RunError, match=r"ledger\.sqlite is missing, though 'service/answer'"):
         run_loop(config, folder, "lost")
 
 

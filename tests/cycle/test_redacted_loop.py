@@ -14,7 +14,7 @@ from llamaduo.records import ImportFigures, Pair
 from llamaduo.redaction.find import KINDS, find
 from llamaduo.redaction.redactor import read_redactor
 from llamaduo.rehearsal.process import running_rehearsal
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 from llamaduo.service.egress import read_egress
 from llamaduo.storage.jsonl import read_record, read_records
 from llamaduo.storage.run_directory import RunDirectory

@@ -10,7 +10,10 @@ from llamaduo.deployment.bundle import Bundle, Generation, building, seal
 from llamaduo.deployment.card import CardFacts, card
 from llamaduo.deployment.dataset import data_facts, read_pairs
 from llamaduo.records import (
+    Interval,
+    Measure,
     Message,
+    Metric,
     MetricScores,
     Pair,
     Provenance,
@@ -64,17 +67,19 @@ def metric(mean: float | None) -> MetricScores:
         unscored=1,
         lowest=70.0,
         highest=80.0,
+        interval=None if mean is None else Interval(mean - 6, mean + 6),
+        intervals={} if mean is None else {50: Interval(60.0, 98.0), 70: Interval(30.0, 86.0)},
     )
 
 
 def scores(mean: float, judges: tuple[str, ...] = (JUDGE,)) -> Scores:
-    both = {"similarity": metric(mean - 5), "precision": metric(mean)}
+    both: dict[Metric, MetricScores] = {"similarity": metric(mean - 5), "precision": metric(mean)}
     return Scores(
         prompts=4,
         responses=8,
-        judges=dict.fromkeys(judges, both),  # type: ignore[arg-type]
-        panel=both,  # type: ignore[arg-type]
-        exact_match=37.5,
+        judges=dict.fromkeys(judges, both),
+        panel=both,
+        free={"exact_match": Measure(37.5, Interval(12.5, 71.0), 4, 8)},
     )
 
 

@@ -34,7 +34,7 @@ BUNDLE = Bundle(
     verdict=Verdict(
         outcome="passed", reason="", cycle=1, best_cycle=1, reference_sources=("human",)
     ),
-    scores=Scores(prompts=4, responses=8, judges={}, panel={}, exact_match=50.0),
+    scores=Scores(prompts=4, responses=8, judges={}, panel={}, free={}),
     rehearsed=False,
     service="openai-chat:gpt-4o",
     judges=("openai-chat:gpt-4o",),
@@ -159,7 +159,7 @@ def hide_pickle(folder: Path) -> None:
 
 
 def write_other_version(folder: Path) -> None:
-    text = (folder / "bundle.json").read_text().replace('"format": 2', '"format": 3', 1)
+    text = (folder / "bundle.json").read_text().replace('"format": 3', '"format": 4', 1)
     (folder / "bundle.json").write_text(text)
 
 
@@ -186,7 +186,7 @@ def leave_folder(folder: Path) -> None:
         (add_weights, "model.safetensors is not part of the bundle"),
         (add_pickle, "pytorch_model.bin may be a pickle"),
         (hide_pickle, "optimizer.PT may be a pickle"),
-        (write_other_version, "is of bundle format 3"),
+        (write_other_version, "is of bundle format 4"),
         (write_first_version, "is of bundle format 1"),
         (tear_manifest, "bundle.json is not a"),
         (leave_folder, "not a file's name"),

@@ -18,7 +18,17 @@ from ruamel.yaml import YAML
 from llamaduo.deployment.card import CardFacts, card, dataset_card, front_matter
 from llamaduo.deployment.dataset import DataFacts, Personal
 from llamaduo.deployment.licence import licence_of
-from llamaduo.records import Divergence, Parity, ParityCheck, Terms, Verdict
+from llamaduo.records import (
+    Divergence,
+    Interval,
+    JudgeFinding,
+    Measure,
+    NonInferiority,
+    Parity,
+    ParityCheck,
+    Terms,
+    Verdict,
+)
 from llamaduo.tasks.settings import TaskSettings
 from tests.deployment.published_runs import ALLOWED, TASK, bundle, scores
 
@@ -124,7 +134,9 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
     assert "Languages: not stated." in text
     assert "Topic: not stated" in text
     assert "## Terms of the service LLM's provider\n\nNot stated." in text
-    assert "No confidence intervals are given" in text
+    assert "behind" not in text
+    assert "Found against the judges" not in text
+    assert "own answers" not in text
     assert "## Parity" not in text
     assert "base model before" not in text
 
@@ -133,10 +145,84 @@ def test_the_scores_of_every_judge_and_the_panel() -> None:
     judges = ("openai-chat:judge-a", "anthropic:judge-b")
     panel = bundle(scores=scores(81.25, judges), final=scores(70.0, judges), judges=judges)
     text = card(facts(bundle=panel))
-    assert "| panel (mean of the judges) | precision | 81.2 | 90.0 | 62.5 | 16 | 1 |" in text
-    assert "| anthropic:judge-b | similarity | 76.2 | 90.0 | 62.5 | 16 | 1 |" in text
+    shares = r"90.0 \[60.0, 98.0\] | 62.5 \[30.0, 86.0\] | 16 | 1 |"
+    panel_line = r"| panel (all judges together) | precision | 81.2 \[75.2, 87.2\] | " + shares
+    assert panel_line in text
+    assert r"| anthropic:judge-b | similarity | 76.2 \[70.2, 82.2\] | " + shares in text
     assert "### This model, final split" in text
-    assert "| openai-chat:gpt-4o | precision | 12.0 |" in text
+    assert r"| openai-chat:gpt-4o | precision | 12.0 \[6.0, 18.0\] |" in text
+    assert r"Exact match: 37.5 \[12.5, 71.0\] over 4 prompts." in text
+
+
+def test_another_metric_has_its_lines_and_its_parity() -> None:
+    tone = scores(81.25)
+    more = replace(tone, panel={**tone.panel, "tone_of_voice": tone.panel["precision"]})
+    more = replace(more, judges=dict.fromkeys(tone.judges, more.panel))
+    check = ParityCheck(
+        form="merged",
+        prompts=4,
+        identical=3,
+        templates_equal=True,
+        exact_match_difference=0.0,
+        score_difference={"tone_of_voice": -1.5},
+        passed=True,
+        reason="",
+    )
+    parity = Parity(cycle=1, prompts=4, required=0.99, checks=(check,))
+    text = card(facts(bundle=bundle(scores=more, parity=parity)))
+    assert "| openai-chat:gpt-4o | tone of voice | 81.2" in text
+    assert "Precision, points | Tone of voice, points | Passed |" in text
+    assert "| +0.0 | — | — | -1.5 | yes |" in text
+
+
+# --- beside the service LLM, and what its judges are worth ----------------------------------
+
+
+def test_the_ceiling_stands_beside_the_model_and_is_marked_where_it_is_favoured() -> None:
+    found = bundle(ceiling=scores(95.0), ceiling_final=scores(94.0))
+    own = card(facts(bundle=replace(found, verdict=MISSED)))
+    human = card(facts(bundle=found))
+    assert "### The service LLM's own answers, test split\n" in human
+    assert "### The service LLM's own answers, final split\n" in human
+    assert "favour" not in human
+    assert "### The service LLM's own answers, test split (favoured)\n" in own
+    assert "similarity is agreement with it, which favours its own answers." in own
+
+
+def test_an_undecided_model_is_neither_praised_nor_blamed() -> None:
+    verdict = replace(
+        MISSED,
+        outcome="undecided",
+        prompts_needed=240,
+        non_inferiority=NonInferiority(
+            metric="precision",
+            margin=5.0,
+            difference=Measure(-2.5, Interval(-6.0, 1.0), 8, 32),
+            standing="undecided",
+        ),
+    )
+    text = card(facts(bundle=bundle(verdict=verdict, label="undecided")))
+    assert (
+        body(text).lstrip().splitlines()[2].startswith("**UNDECIDED: the evidence is too thin.**")
+    )
+    assert r"the mean precision differs by -2.5 \[-6.0, 1.0\] points" in text
+    assert "32 responses to 8 prompts). At most 5.0 points behind: undecided." in text
+    assert "A decision on the target would take about 240 test prompts." in text
+    assert "- Whether it meets the target that was set for it is undecided" in text
+    assert "TARGET MISSED" not in text
+    assert "It missed the target" not in text
+
+
+def test_what_was_found_against_the_judges_is_said() -> None:
+    found = (
+        JudgeFinding("constant", "judge-a gives 100 to all.", True),
+        JudgeFinding("related", "judge-b is of the generator's family.", False),
+    )
+    text = card(facts(bundle=bundle(findings=found)))
+    assert "- A judge is unfit: judge-a gives 100 to all." in text.split("## Base model")[0]
+    evaluation = text.split("## Evaluation")[1]
+    assert "- unfit: judge-a gives 100 to all." in evaluation
+    assert "- judge-b is of the generator's family." in evaluation
 
 
 def test_parity_is_shown_where_it_was_measured() -> None:
@@ -226,6 +312,7 @@ def test_text_of_others_is_shown_and_not_read(text: str) -> None:
         judges=(text,),
         scores=scores(50.0, (text,)),
         verdict=replace(MISSED, reason=text, shortfalls=(text,)),
+        findings=(JudgeFinding("bias", text, True),),
         terms=Terms(service=text, text=text),
         versions={text: text},
     )

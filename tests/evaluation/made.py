@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llamaduo.records import (
     Judgement,
+    Mark,
     Message,
     MetricScores,
     Pair,
@@ -48,10 +49,7 @@ def judgement(
         pair_id=of.pair_id,
         judge=judge,
         index=index,
-        similarity=similarity,
-        precision=precision,
-        similarity_reason="",
-        precision_reason="",
+        marks={"similarity": Mark(similarity, ""), "precision": Mark(precision, "")},
         snapshot="one-1",
         call="key",
     )
@@ -60,7 +58,14 @@ def judgement(
 def unscored(
     of: Response, *, judge: str = "one", index: int = 0, reason: str = "not JSON"
 ) -> Unscored:
-    return Unscored(response_id=of.id, pair_id=of.pair_id, judge=judge, index=index, reason=reason)
+    return Unscored(
+        response_id=of.id,
+        pair_id=of.pair_id,
+        judge=judge,
+        index=index,
+        kind="malformed",
+        reason=reason,
+    )
 
 
 def metric_scores(mean: float | None, percentages: dict[int, float] | None = None) -> MetricScores:
@@ -88,5 +93,6 @@ def scores(
             "precision": metric_scores(precision, percentages),
             "similarity": metric_scores(similarity),
         },
-        exact_match=0.0,
+        free={},
+        judged_prompts=1,
     )

@@ -9,10 +9,10 @@ import pytest
 from llamaduo.errors import BudgetExceeded, QuestionRefused, StageFailed, UsageError
 from llamaduo.evaluation.judge import check_unscored, judge
 from llamaduo.evaluation.settings import JudgingSettings
-from llamaduo.records import Event, Judgements, Question
+from llamaduo.records import Event, Question, Unscored
 from llamaduo.tasks.settings import TaskSettings
-from llamaduo.tasks.templates import JUDGEMENT_SCHEMA, judge_messages
-from tests.evaluation.made import judgement, pair, response, unscored
+from llamaduo.tasks.templates import judge_messages, judgement_schema
+from tests.evaluation.made import pair, response, unscored
 from tests.scripted_service import ScriptedService, reply
 
 TASK = TaskSettings()
@@ -46,7 +46,7 @@ async def test_every_judge_scores_every_response_m_times_in_a_fixed_order(seed: 
     assert [(j.judge, j.response_id, j.index) for j in got.scored] == [
         (name, r.id, m) for name in ("a:x", "b:y") for r in RESPONSES for m in range(3)
     ]
-    assert [j.precision for j in got.scored] == [0, 1, 2] * 12
+    assert [j.marks["precision"].score for j in got.scored] == [0, 1, 2] * 12
     assert got.unscored == ()
     assert [one.peak for one in judges] == [3, 5]
     assert [(e.done, e.total) for e in events] == [(n, 36) for n in range(1, 37)]
@@ -61,7 +61,7 @@ async def test_the_question_carries_stage_sample_shape_and_temperature() -> None
             messages=judge_messages(TASK, PAIRS[0], "answer 0"),
             sample=sample,
             shape="judgement",
-            schema=JUDGEMENT_SCHEMA,
+            schema=judgement_schema(),
             temperature=0.3,
             about=(PAIRS[0].id,),
         )
@@ -73,15 +73,15 @@ async def test_the_marks_reasons_snapshot_and_call_are_kept() -> None:
     service = ScriptedService(lambda _: reply(marks(81, 72), key="k1"))
     got = await judge(RESPONSES[:1], PAIRS, [service], settings(1), TASK)
     [one] = got.scored
-    assert (one.precision, one.precision_reason) == (81, "right")
-    assert (one.similarity, one.similarity_reason) == (72, "close")
+    assert (one.marks["precision"].score, one.marks["precision"].reason) == (81, "right")
+    assert (one.marks["similarity"].score, one.marks["similarity"].reason) == (72, "close")
     assert (one.pair_id, one.snapshot, one.call) == (PAIRS[0].id, "scripted-2026-01-01", "k1")
 
 
 async def test_an_empty_response_is_judged_like_any_other() -> None:
     service = ScriptedService(lambda _: marks(0))
     got = await judge([response(PAIRS[0], text="")], PAIRS, [service], settings(1), TASK)
-    assert [j.precision for j in got.scored] == [0]
+    assert [j.marks["precision"].score for j in got.scored] == [0]
 
 
 async def test_a_malformed_reply_gets_one_repair_call_with_its_sample_kept() -> None:
@@ -92,7 +92,7 @@ async def test_a_malformed_reply_gets_one_repair_call_with_its_sample_kept() -> 
 
     service = ScriptedService(rule, concurrency=1)
     got = await judge(RESPONSES[:1], PAIRS, [service], settings(2), TASK)
-    assert [j.precision for j in got.scored] == [64, 64]
+    assert [j.marks["precision"].score for j in got.scored] == [64, 64]
     assert [q.sample for q in service.asked] == [0, 0, 1, 1]
     repair = service.asked[1]
     assert repair.messages[: len(first)] == first
@@ -102,7 +102,7 @@ async def test_a_malformed_reply_gets_one_repair_call_with_its_sample_kept() -> 
 async def test_the_third_attempt_asks_afresh_and_each_is_told_apart() -> None:
     service = ScriptedService(lambda q: marks(64) if q.again == 4 else "80, I think")
     got = await judge(RESPONSES[:1], PAIRS, [service], settings(1), TASK)
-    assert [j.precision for j in got.scored] == [64]
+    assert [j.marks["precision"].score for j in got.scored] == [64]
     assert [q.again for q in service.asked] == [0, 1, 2, 3, 4]
     assert [len(q.messages) for q in service.asked] == [2, 4, 2, 2, 2]
     assert [q.instead_of for q in service.asked] == [None, "key-1", "key-2", "key-3", "key-4"]
@@ -116,7 +116,9 @@ async def test_a_reply_malformed_five_times_is_unscored_and_never_a_zero() -> No
     events: list[Event] = []
     responses = RESPONSES[:2]
     got = await judge(responses, PAIRS, [service], settings(1), TASK, notify=events.append)
-    assert [(j.response_id, j.precision) for j in got.scored] == [(responses[0].id, 90)]
+    assert [(j.response_id, j.marks["precision"].score) for j in got.scored] == [
+        (responses[0].id, 90)
+    ]
     [missing] = got.unscored
     assert missing.response_id == responses[1].id
     assert missing.reason == "precision.score is not a whole number from 0 to 100"
@@ -172,12 +174,8 @@ async def test_a_response_to_an_unknown_prompt_is_refused() -> None:
     assert service.asked == []
 
 
-def judgements(scored: int, missing: int) -> Judgements:
-    one = RESPONSES[0]
-    return Judgements(
-        tuple(judgement(one, 80, index=m) for m in range(scored)),
-        tuple(unscored(one, index=scored + m) for m in range(missing)),
-    )
+def lost(missing: int) -> list[Unscored]:
+    return [unscored(RESPONSES[0], index=m) for m in range(missing)]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +183,7 @@ def judgements(scored: int, missing: int) -> Judgements:
     [(0.02, 98, 2), (0.29, 71, 29), (0.0, 5, 0), (0.0, 0, 0), (1.0, 0, 7)],
 )
 def test_unscored_up_to_the_limit_is_accepted(share: float, scored: int, missing: int) -> None:
-    check_unscored(judgements(scored, missing), settings(max_unscored=share))
+    check_unscored(scored, lost(missing), settings(max_unscored=share))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +193,7 @@ def test_unscored_above_the_limit_fails_the_stage_with_counts_and_reasons(
     share: float, scored: int, missing: int
 ) -> None:
     with pytest.raises(StageFailed) as caught:
-        check_unscored(judgements(scored, missing), settings(max_unscored=share))
+        check_unscored(scored, lost(missing), settings(max_unscored=share))
     assert f"{missing} of {scored + missing} judgements" in caught.value.message
     assert f"{missing} × not JSON (one)" in caught.value.message
     assert "judging.max_unscored" in caught.value.hint

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaduo.evaluation.replies import Mark, read_judgement
+from llamaduo.evaluation.replies import read_judgement
+from llamaduo.records import Mark
 from llamaduo.service.parsing import MalformedReply
 from tests.scripted_service import reply
 

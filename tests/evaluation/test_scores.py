@@ -13,24 +13,35 @@ from hypothesis import strategies as st
 from llamaduo.errors import StageFailed
 from llamaduo.evaluation.scores import score
 from llamaduo.evaluation.settings import JudgingSettings
-from llamaduo.records import METRICS, Judgement, Judgements, Scores, Unscored
+from llamaduo.records import (
+    METRICS,
+    Judged,
+    Judgement,
+    Judgements,
+    Pair,
+    Response,
+    Scores,
+    Unscored,
+)
+from llamaduo.tasks.settings import TaskSettings
 from tests.evaluation.made import judgement, pair, response, unscored
 
 PAIRS = [pair(f"question {i}") for i in range(2)]
 RESPONSES = [response(p, k) for p in PAIRS for k in range(2)]
+TASK = TaskSettings()
 SETTINGS = JudgingSettings(score_thresholds=(50, 70))
 
 
 def scored(*judgements: Judgement | Unscored) -> Scores:
-    return score(
-        RESPONSES,
-        PAIRS,
-        Judgements(
-            tuple(j for j in judgements if isinstance(j, Judgement)),
-            tuple(j for j in judgements if isinstance(j, Unscored)),
-        ),
-        SETTINGS,
+    found = Judgements(
+        tuple(j for j in judgements if isinstance(j, Judgement)),
+        tuple(j for j in judgements if isinstance(j, Unscored)),
     )
+    return score(Judged(tuple(RESPONSES), found), PAIRS, SETTINGS, TASK)
+
+
+def unjudged(responses: list[Response], pairs: list[Pair]) -> Scores:
+    return score(Judged(tuple(responses), Judgements((), ())), pairs, SETTINGS, TASK)
 
 
 def test_mean_score_is_the_mean_over_responses_of_the_mean_over_repeats() -> None:
@@ -93,23 +104,24 @@ def test_nothing_scored_is_unknown_and_not_zero() -> None:
 
 
 def test_nothing_judged_is_unknown_too() -> None:
-    got = score([], [], Judgements((), ()), SETTINGS)
-    assert (got.prompts, got.responses, got.exact_match, got.judges) == (0, 0, 0.0, {})
+    got = unjudged([], [])
+    assert (got.prompts, got.responses, got.judges) == (0, 0, {})
+    assert got.free["exact_match"].value is None
     assert got.panel["precision"].mean_score is None
     assert (got.panel["precision"].lowest, got.panel["precision"].highest) == (0.0, 100.0)
 
 
 def test_exact_match_is_a_share_of_all_responses_judged_or_not() -> None:
     responses = [response(PAIRS[0], 0, " yes\n"), response(PAIRS[0], 1, "no"), RESPONSES[2]]
-    got = score(responses, PAIRS, Judgements((), ()), SETTINGS)
-    assert got.exact_match == pytest.approx(200 / 3)
+    got = unjudged(responses, PAIRS)
+    assert got.free["exact_match"].value == pytest.approx(200 / 3)
     assert (got.prompts, got.responses) == (2, 3)
 
 
 def test_prompts_without_a_response_are_counted() -> None:
-    got = score(RESPONSES[:2], PAIRS, Judgements((), ()), SETTINGS)
+    got = unjudged(RESPONSES[:2], PAIRS)
     assert (got.prompts, got.set_aside) == (1, 1)
-    assert score(RESPONSES, PAIRS, Judgements((), ()), SETTINGS).set_aside == 0
+    assert unjudged(RESPONSES, PAIRS).set_aside == 0
 
 
 def test_judgements_of_other_responses_are_refused() -> None:
@@ -176,7 +188,7 @@ def test_one_judge_agrees_with_the_equations_written_out(
 ) -> None:
     of_a = [j for j in judgements if isinstance(j, Judgement) and j.judge == "a"]
     by_response = {
-        i: [Fraction(j.precision) for j in of_a if j.response_id == i]
+        i: [Fraction(j.marks["precision"].score) for j in of_a if j.response_id == i]
         for i in {j.response_id for j in of_a}
     }
     values = [mean(marks) for marks in by_response.values()]

@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaduo.evaluation.settings import LimitSettings, MetricTarget, TargetSettings
-from llamaduo.evaluation.verdict import best_cycle, in_words, reach_verdict, shortfalls, standing
-from llamaduo.records import Scores, Verdict
+from llamaduo.evaluation.standing import closeness, in_words
+from llamaduo.evaluation.verdict import (
+    best_cycle,
+    confirm,
+    reach_verdict,
+    shortfalls,
+    unconfirmed,
+)
+from llamaduo.records import Interval, Measure, Scores, Verdict
 from tests.evaluation.made import scores
 
 TARGET = TargetSettings(precision=MetricTarget(mean_score=85.0))
@@ -77,9 +84,9 @@ def test_standing_does_not_let_one_metric_make_up_for_another() -> None:
     target = TargetSettings(
         precision=MetricTarget(mean_score=80.0), similarity=MetricTarget(mean_score=60.0)
     )
-    assert standing(scores(100.0, similarity=40.0), target) == 60.0  # (80 + 40) / 2
-    assert standing(scores(80.0, similarity=60.0), target) == 70.0
-    assert standing(scores(None, similarity=60.0), target) == 30.0
+    assert closeness(scores(100.0, similarity=40.0), target) == 60.0  # (80 + 40) / 2
+    assert closeness(scores(80.0, similarity=60.0), target) == 70.0
+    assert closeness(scores(None, similarity=60.0), target) == 30.0
 
 
 # --- prompts that were set aside --------------------------------------------------------------
@@ -219,8 +226,8 @@ def test_there_is_always_one_coherent_verdict(
     if got.outcome == "continue":
         assert len(history) < limits.cycles
         assert not exhausted
-    best = max(standing(s, target) for s in history)
-    assert standing(history[got.best_cycle], target) == pytest.approx(best)
+    best = max(closeness(s, target) for s in history)
+    assert closeness(history[got.best_cycle], target) == pytest.approx(best)
 
 
 @given(some_scores, targets, st.floats(0, 100))
@@ -238,7 +245,7 @@ def test_better_scores_never_add_a_shortfall_or_lower_the_standing(
         for metric, one in before.panel.items()
     }
     after = replace(before, panel=panel)
-    assert standing(after, target) >= standing(before, target)
+    assert closeness(after, target) >= closeness(before, target)
     assert len(shortfalls(after, target)) <= len(shortfalls(before, target))
 
 
@@ -258,3 +265,85 @@ def test_a_plateau_is_what_it_says(means: list[int], patience: int, min_gain: in
     )
     got = reach(*(float(value) for value in means), limits=limits)
     assert got.outcome == ("stopped" if flat else "continue")
+
+
+# --- evidence by the interval -----------------------------------------------------------------
+
+BY_INTERVAL = TARGET.model_copy(update={"evidence": "interval"})
+
+
+def within(mean: float, low: float, high: float, prompts: int = 40) -> Scores:
+    found = scores(mean)
+    precision = replace(found.panel["precision"], interval=Interval(low, high))
+    panel = {**found.panel, "precision": precision}
+    return replace(found, panel=panel, prompts=prompts, judged_prompts=prompts)
+
+
+def by_interval(*history: Scores, cycles: int = 10) -> Verdict:
+    limits = LimitSettings(cycles=cycles)
+    return reach_verdict(history, BY_INTERVAL, limits, reference_sources=("human",))
+
+
+def test_an_interval_that_clears_the_target_passes() -> None:
+    assert by_interval(within(90.0, 85.0, 95.0)).outcome == "passed"
+
+
+def test_a_figure_that_luck_may_have_lifted_does_not_pass_but_goes_on() -> None:
+    got = by_interval(within(88.0, 82.0, 94.0))
+    assert got.outcome == "continue"
+    assert "may or may not meet the target" in got.reason
+    assert got.shortfalls == (
+        "precision mean score 88.0 may be below 85: its interval is 82.0 to 94.0",
+    )
+
+
+def test_at_the_limits_thin_evidence_is_undecided_and_says_how_many_prompts_it_takes() -> None:
+    got = by_interval(within(88.0, 82.0, 94.0), cycles=1)
+    assert got.outcome == "undecided"
+    assert got.prompts_needed == 161  # half the width is 6, the distance 3: four times the prompts
+    assert "about 161 test prompts; there are 40" in got.reason
+
+
+def test_an_interval_below_the_target_is_a_miss_and_not_undecided() -> None:
+    assert by_interval(within(70.0, 65.0, 75.0), cycles=1).outcome == "stopped"
+
+
+# --- against the service LLM ------------------------------------------------------------------
+
+MARGIN = TARGET.model_copy(update={"not_worse_than_service_by": 5.0})
+
+
+def on_final(value: float | None, low: float = 0.0, high: float = 0.0) -> Scores:
+    interval = None if value is None else Interval(low, high)
+    return replace(scores(90.0), versus_service={"precision": Measure(value, interval, 50, 50)})
+
+
+@pytest.mark.parametrize(
+    ("final", "outcome", "standing"),
+    [
+        (on_final(-1.0, -4.9, 2.9), "passed", "met"),
+        (on_final(-3.0, -8.0, 2.0), "undecided", "undecided"),
+        (on_final(-9.0, -12.0, -6.0), "stopped", "missed"),
+        (on_final(None), "undecided", "undecided"),
+    ],
+)
+def test_a_pass_stands_only_if_the_final_split_shows_it_is_not_worse(
+    final: Scores, outcome: str, standing: str
+) -> None:
+    passed = reach(90.0)
+    got = confirm(passed, final, MARGIN)
+    assert got.non_inferiority is not None
+    assert (got.outcome, got.non_inferiority.standing) == (outcome, standing)
+    assert (got.shortfalls == ()) == (outcome == "passed")
+    assert confirm(passed, final, TARGET) == passed
+
+
+def test_a_miss_stays_a_miss_whatever_the_final_split_shows() -> None:
+    stopped = reach(50.0, limits=LimitSettings(cycles=1))
+    got = confirm(stopped, on_final(3.0, 1.0, 5.0), MARGIN)
+    assert (got.outcome, got.reason) == ("stopped", stopped.reason)
+
+
+def test_a_pass_that_was_to_be_confirmed_and_was_not_is_undecided() -> None:
+    assert unconfirmed(reach(90.0), MARGIN).outcome == "undecided"
+    assert unconfirmed(reach(90.0), TARGET).outcome == "passed"

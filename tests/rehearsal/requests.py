@@ -6,18 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from llamaduo.records import Message, Pair, Provenance
-from llamaduo.rehearsal.tickets import tickets
+from llamaduo.rehearsal.tasks.tickets import tickets
 from llamaduo.tasks.settings import TaskSettings
 from llamaduo.tasks.templates import (
-    JUDGEMENT_SCHEMA,
+    COMPARISON_SCHEMA,
+    COMPARISON_SHAPE,
     JUDGEMENT_SHAPE,
     PAIRS_SCHEMA,
     PAIRS_SHAPE,
     judge_messages,
+    judgement_schema,
     synthesis_messages,
 )
 
 TASK = TaskSettings()
+_SCHEMAS = {
+    COMPARISON_SHAPE: COMPARISON_SCHEMA,
+    JUDGEMENT_SHAPE: judgement_schema(),
+    PAIRS_SHAPE: PAIRS_SCHEMA,
+}
 
 
 def pair(instruction: str, response: str, system: str | None = None) -> Pair:
@@ -46,8 +53,7 @@ def body(messages: Sequence[Message], shape: str | None = None, **more: Any) -> 
         "messages": [{"role": m.role, "content": m.content} for m in messages],
     }
     if shape:
-        schema = JUDGEMENT_SCHEMA if shape == JUDGEMENT_SHAPE else PAIRS_SCHEMA
-        wanted = {"name": shape, "schema": schema, "strict": True}
+        wanted = {"name": shape, "schema": _SCHEMAS[shape], "strict": True}
         asked["response_format"] = {"type": "json_schema", "json_schema": wanted}
     return asked | more
 

@@ -16,11 +16,11 @@ from llamaduo.rehearsal.dialects import DIALECTS
 from llamaduo.rehearsal.process import running_rehearsal
 from llamaduo.rehearsal.replies import REFUSE_MARK
 from llamaduo.tasks.templates import (
-    JUDGEMENT_SCHEMA,
     JUDGEMENT_SHAPE,
     PAIRS_SCHEMA,
     PAIRS_SHAPE,
     judge_messages,
+    judgement_schema,
     repair_messages,
     synthesis_messages,
 )
@@ -60,8 +60,8 @@ def test_there_is_a_client_for_every_dialect() -> None:
 
 @EACH
 async def test_a_judgement(dialect: str, url: str) -> None:
-    said = await ask(dialect, url, *JUDGING, schema=JUDGEMENT_SCHEMA, shape=JUDGEMENT_SHAPE)
-    Draft202012Validator(JUDGEMENT_SCHEMA).validate(json.loads(said.text))
+    said = await ask(dialect, url, *JUDGING, schema=judgement_schema(), shape=JUDGEMENT_SHAPE)
+    Draft202012Validator(judgement_schema()).validate(json.loads(said.text))
     assert said.finish in WHOLE
     assert said.model == MODEL
 
@@ -85,7 +85,7 @@ async def test_usage_is_what_was_sent_and_said(dialect: str, url: str) -> None:
 @EACH
 async def test_without_a_schema_the_prompt_says_what_is_wanted(dialect: str, url: str) -> None:
     said = await ask(dialect, url, *JUDGING)
-    Draft202012Validator(JUDGEMENT_SCHEMA).validate(json.loads(said.text))
+    Draft202012Validator(judgement_schema()).validate(json.loads(said.text))
 
 
 @EACH

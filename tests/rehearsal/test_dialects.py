@@ -13,9 +13,11 @@ from llamaduo.rehearsal.asked import Asked, Refusal, Refused
 from llamaduo.rehearsal.dialects import DIALECTS
 from llamaduo.rehearsal.replies import Draft
 from llamaduo.tasks.templates import (
-    JUDGEMENT_SCHEMA,
+    COMPARISON_SCHEMA,
     PAIRS_SCHEMA,
+    compare_messages,
     judge_messages,
+    judgement_schema,
     synthesis_messages,
 )
 from tests.rehearsal.requests import TASK, ticket_pairs
@@ -136,10 +138,25 @@ def test_the_token_limit(dialect: str, more: dict[str, Any]) -> None:
 def test_a_schema_without_a_name_is_known_by_its_fields(dialect: str) -> None:
     judging = judge_messages(TASK, TICKETS[0], "bug, low")[-1].content
     writing = synthesis_messages(TASK, TICKETS, 2)[-1].content
-    marks = parse(dialect, with_schema(dialect, body(dialect, judging), JUDGEMENT_SCHEMA))
+    comparing = compare_messages(TASK, TICKETS[0], "bug, low", "bug, high")[-1].content
+    marks = parse(dialect, with_schema(dialect, body(dialect, judging), judgement_schema()))
     pairs = parse(dialect, with_schema(dialect, body(dialect, writing), PAIRS_SCHEMA))
+    choice = parse(dialect, with_schema(dialect, body(dialect, comparing), COMPARISON_SCHEMA))
     other = parse(dialect, with_schema(dialect, body(dialect), {"type": "object"}))
     assert (marks.shape, pairs.shape, other.shape) == ("judgement", "pairs", None)
+    assert choice.shape == "comparison"
+
+
+@EACH
+def test_judgements_and_comparisons_without_a_schema(dialect: str) -> None:
+    rubrics = {"tone": "100 is friendly, 0 is rude."}
+    judging = judge_messages(TASK, TICKETS[0], "bug, low", rubrics)[-1].content
+    comparing = compare_messages(TASK, TICKETS[0], "bug, low", "bug, high")[-1].content
+    marks, _ = DIALECTS[dialect].answer(body(dialect, judging), "m")
+    choice, _ = DIALECTS[dialect].answer(body(dialect, comparing), "m")
+    wanted = judgement_schema(("similarity", "precision", "tone"))
+    Draft202012Validator(wanted).validate(json.loads(text_of(marks)))
+    Draft202012Validator(COMPARISON_SCHEMA).validate(json.loads(text_of(choice)))
 
 
 @EACH

@@ -18,9 +18,9 @@ from llamaduo.service.client import connect
 from llamaduo.service.ledger import Ledger
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.tasks.templates import (
-    JUDGEMENT_SCHEMA,
     JUDGEMENT_SHAPE,
     judge_messages,
+    judgement_schema,
     repair_messages,
 )
 from tests.rehearsal.requests import TASK, ticket_pairs
@@ -61,7 +61,7 @@ async def test_it_is_asked_answered_and_replayed(model: str, root: str, tmp_path
     path, more = PROVIDERS[model]
     settings = ServiceSettings(model=model, base_url=f"{root}{path}", **more)
     judging = Question(
-        stage="judge", messages=JUDGING, schema=JUDGEMENT_SCHEMA, shape=JUDGEMENT_SHAPE
+        stage="judge", messages=JUDGING, schema=judgement_schema(), shape=JUDGEMENT_SHAPE
     )
     short = Question(
         stage="answer", messages=(Message("user", " ".join(["word"] * 300)),), max_tokens=16

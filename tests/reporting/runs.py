@@ -6,29 +6,47 @@ The figures are made up so that every sum can be checked by hand; the layout is 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from llamaduo.records import (
+    PANEL,
+    Breakdown,
+    Comparison,
+    Confusion,
     Divergence,
     Dropped,
+    HumanAgreement,
     InferenceFigures,
+    Interval,
+    JudgeFinding,
     Judgement,
+    JudgeReport,
+    JudgingEffort,
+    Mark,
+    Measure,
     Message,
+    Metric,
     MetricScores,
+    NonInferiority,
     Pair,
+    PanelReport,
     Parity,
     ParityCheck,
     Provenance,
     ReferenceSource,
     Response,
     Scores,
+    Slice,
     TokenStatistics,
     TrainingFigures,
     Unscored,
     Verdict,
+    WinRate,
     pair_id,
 )
+from llamaduo.reporting.panel import PanelScore
 from llamaduo.service.ledger import SpendRow
 from llamaduo.storage.atomic import write_atomic
 from llamaduo.storage.jsonl import write_record, write_records
@@ -94,7 +112,7 @@ def pair(prompt: str, response: str, source: ReferenceSource = "human", system: 
 def metric(
     mean: float | None, over_50: float, over_70: float, unscored: int = 0, judges: int = 1
 ) -> MetricScores:
-    """Scores of 64 responses, judged twice by each judge."""
+    """Scores of 64 responses, judged twice by each judge; every interval is ± 4, within 0–100."""
     middle = mean if mean is not None else 0.0
     return MetricScores(
         mean_score=mean,
@@ -104,20 +122,31 @@ def metric(
         unscored=unscored,
         lowest=middle - unscored,
         highest=middle + unscored,
+        interval=None if mean is None else around(mean),
+        intervals={50: around(over_50), 70: around(over_70)},
     )
+
+
+def around(value: float, half: float = 4.0) -> Interval:
+    return Interval(max(0.0, value - half), min(100.0, value + half))
+
+
+def measure(value: float, half: float = 4.0, prompts: int = 16, responses: int = 64) -> Measure:
+    """A figure of 64 responses to 16 prompts, ± ``half``; differences may be below zero."""
+    return Measure(value, Interval(value - half, value + half), prompts, responses)
 
 
 def scores(precision: float, similarity: float, unscored: int = 0) -> Scores:
     """Scores by two judges, the second three points more lenient; 64 responses to 16 prompts."""
-    lenient = {
+    lenient: dict[Metric, MetricScores] = {
         "precision": metric(precision + 3, 90.0, 75.0),
         "similarity": metric(similarity + 3, 80.0, 60.0),
     }
-    strict = {
+    strict: dict[Metric, MetricScores] = {
         "precision": metric(precision - 3, 88.0, 71.0, unscored),
         "similarity": metric(similarity - 3, 78.0, 52.0, unscored),
     }
-    panel = {
+    panel: dict[Metric, MetricScores] = {
         "precision": metric(precision, min(precision + 4, 100), max(precision - 6, 0), unscored, 2),
         "similarity": metric(
             similarity, min(similarity + 4, 100), max(similarity - 9, 0), unscored
@@ -126,9 +155,9 @@ def scores(precision: float, similarity: float, unscored: int = 0) -> Scores:
     return Scores(
         prompts=16,
         responses=64,
-        judges={JUDGES[0]: strict, JUDGES[1]: lenient},  # type: ignore[dict-item]
-        panel=panel,  # type: ignore[arg-type]
-        exact_match=precision / 2,
+        judges={JUDGES[0]: strict, JUDGES[1]: lenient},
+        panel=panel,
+        free={"exact_match": measure(precision / 2)},
     )
 
 
@@ -190,16 +219,26 @@ def judgements(response: Response, precision: int, similarity: int, reason: str)
             pair_id=response.pair_id,
             judge=judge,
             index=index,
-            similarity=similarity,
-            precision=precision,
-            similarity_reason=f"{reason} Compared with the reference.",
-            precision_reason=reason,
+            marks={
+                "similarity": Mark(similarity, f"{reason} Compared with the reference."),
+                "precision": Mark(precision, reason),
+            },
             snapshot="judge-2026-11",
             call="abc",
         )
         for judge in JUDGES
         for index in range(2)
     ]
+
+
+def marked(judgement: Judgement, **scores: int) -> Judgement:
+    """The judgement with other scores for these metrics."""
+    changed = {name: replace(judgement.marks[name], score=score) for name, score in scores.items()}
+    return replace(judgement, marks={**judgement.marks, **changed})
+
+
+def panel_score(**scores: float) -> PanelScore:
+    return PanelScore(scores)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -277,7 +316,12 @@ def write_answers(folder: Path, found: Scores, unscored: int = 0) -> None:
     write_record(folder / "inference.json", inference())
     lost = [
         Unscored(
-            response_id="r", pair_id="p", judge=JUDGES[0], index=number, reason="score out of range"
+            response_id="r",
+            pair_id="p",
+            judge=JUDGES[0],
+            index=number,
+            kind="malformed",
+            reason="score out of range",
         )
         for number in range(unscored)
     ]
@@ -385,3 +429,190 @@ def write_samples(folder: Path, test: list[Pair]) -> None:
     ]
     write_records(folder / "responses.jsonl", responses)
     write_records(folder / "judgements.jsonl", found)
+
+
+# --- with everything that judging can leave ----------------------------------------------------
+
+RICH = """\
+  aggregate: median
+  stopping: adaptive
+  service_responses: 1
+  pairwise: true
+  metrics: {tone_of_voice: "100 is friendly and plain, 0 is rude."}
+"""
+RICH_TARGET = """\
+  metrics: {tone_of_voice: {mean_score: 70.0, coverage_percentage: {}}}
+  free: {label_accuracy: 95.0}
+  win_rate: 45.0
+  not_worse_than_service_by: 5.0
+  evidence: interval
+"""
+
+
+def rich_run(folder: Path, *, references: ReferenceSource = "human") -> Path:
+    """A finished run with a custom metric, the service LLM's own answers to both splits, pairwise
+    comparison, slices, confusions and reports about the judges. It ended undecided."""
+    whole_run(folder)
+    path = folder / "run.yaml"
+    text = path.read_text().replace("synthesis:", f"{RICH}synthesis:")
+    write_atomic(path, text.replace("limits:", f"{RICH_TARGET}limits:"))
+    held_out = [pair(f"held-out prompt {n}", f"label {n}", references) for n in range(16)]
+    write_coverage(folder, held_out, final=8)
+    write_records(folder / "coverage" / "final.jsonl", held_out[:8])
+    sets = {
+        "base": (12.0, 20.0),
+        "cycles/000": (61.25, 55.5),
+        "cycles/001": (91.5, 84.0),
+        "service": (95.0, 80.0),
+        "final/001": (88.0, 81.0),
+        "service-final": (94.0, 79.0),
+    }
+    for where, (precision, similarity) in sets.items():
+        write_rich_answers(folder / where, precision, similarity, held_out)
+    undecided = replace(
+        verdict(1, "undecided", "Its interval holds the target."),
+        prompts_needed=240,
+        non_inferiority=NonInferiority(
+            metric="precision",
+            margin=5.0,
+            difference=measure(-6.0, 3.5, prompts=8, responses=32),
+            standing="undecided",
+        ),
+    )
+    write_record(folder / "verdict.json", undecided)
+    return folder
+
+
+def write_rich_answers(
+    folder: Path, precision: float, similarity: float, held_out: list[Pair]
+) -> None:
+    write_record(folder / "scores.json", rich_scores(precision, similarity, folder.name))
+    write_record(folder / "breakdown.json", breakdown(precision))
+    write_record(folder / "judges.json", panel_report())
+    responses = [response(one, 0, f"answer {number}") for number, one in enumerate(held_out)]
+    found = [
+        replace(judgement, marks={**judgement.marks, "tone_of_voice": Mark(70 + n, "Plain.")})
+        for n, one in enumerate(responses)
+        for judgement in judgements(one, 5 * n, 4 * n, f"Reason {n}.")
+    ]
+    write_records(folder / "responses.jsonl", responses)
+    write_records(folder / "judgements.jsonl", found)
+    if not folder.name.startswith("service"):
+        write_comparisons(folder, responses)
+
+
+def rich_scores(precision: float, similarity: float, name: str) -> Scores:
+    """:func:`scores` with a third metric, and everything that is compared with the service LLM."""
+    plain = scores(precision, similarity)
+    tone: dict[Metric, MetricScores] = {"tone_of_voice": metric(precision - 10, 80.0, 55.5)}
+    free = {
+        "exact_match": measure(precision / 2),
+        "label_accuracy": measure(precision - 2),
+        "rouge_l": measure(similarity, prompts=15, responses=60),
+    }
+    found = replace(
+        plain,
+        judges={judge: {**by_metric, **tone} for judge, by_metric in plain.judges.items()},
+        panel={**plain.panel, **tone},
+        free=free,
+        effort=JudgingEffort(
+            stopping="adaptive", rounds=3, asked=64, fixed=256, standing="undecided"
+        ),
+    )
+    if name.startswith("service"):
+        return found
+    rate = WinRate(wins=20, ties=24, losses=20, rate=measure(50.0, 11.5), unscored=2)
+    return replace(
+        found,
+        versus_service={
+            "precision": measure(precision - 95, 5.5),
+            "similarity": measure(similarity - 80, 3.0),
+            "exact_match": measure(precision / 2 - 47.5, 9.0),
+        },
+        win_rates={PANEL: rate, **dict.fromkeys(JUDGES, rate)},
+    )
+
+
+def breakdown(precision: float) -> Breakdown:
+    """Slices by label, language and length, twelve in all, and a confusion of three labels."""
+    names = {
+        "label": [f"label {number}" for number in range(7)],
+        "language": ["English", "German"],
+        "length": ["up to 50 words", "51 to 200 words", "over 200 words"],
+    }
+    slices = [
+        Slice(
+            by=by,  # type: ignore[arg-type]
+            name=name,
+            prompts=4 * (n + 1),
+            responses=16 * (n + 1),
+            measures={
+                "precision": measure(precision - 3 * n, 9.0, 4 * (n + 1), 16 * (n + 1)),
+                "label_accuracy": measure(precision - 2, 9.0, 4 * (n + 1), 16 * (n + 1)),
+            },
+        )
+        for by, found in names.items()
+        for n, name in enumerate(found)
+    ]
+    confusion = Confusion(
+        labels=("billing", "login", "shipping"),
+        counts=((20, 1, 0, 1), (0, 18, 2, 0), (3, 0, 16, 3)),
+    )
+    return Breakdown(slices=tuple(slices), confusion=confusion)
+
+
+def panel_report(*findings: JudgeFinding) -> PanelReport:
+    """The second judge is of the generator's family, and was another model half-way."""
+    found = findings or (
+        JudgeFinding("related", f"{JUDGES[0]} is of the generator’s family.", False),
+        JudgeFinding("constant", f"{JUDGES[0]} gives 100 to right and wrong answers.", True),
+    )
+    one = JudgeReport(
+        judge=JUDGES[0],
+        family="OpenAI",
+        related=True,
+        snapshots={"judge-a-2026-01": 100, "judge-a-2026-02": 28},
+        scored=128,
+        refused=3,
+        malformed=1,
+        repaired=2,
+        repeat_deviation={"precision": 6.25, "similarity": 7.5, "tone_of_voice": 9.0},
+        length_slope=measure(1.5, 1.0),
+        position_preference=measure(-4.0, 6.0),
+        family_bias=measure(3.25, 2.0),
+        findings=found,
+    )
+    other = replace(one, judge=JUDGES[1], family="Anthropic", related=False, findings=())
+    return PanelReport(
+        judges=(one, other),
+        alpha={"precision": 0.81, "similarity": 0.774, "tone_of_voice": None},
+        human=(
+            HumanAgreement(
+                judge=PANEL, metric="precision", responses=40, spearman=0.75, kappa=-0.125
+            ),
+        ),
+    )
+
+
+def write_comparisons(folder: Path, responses: list[Response]) -> None:
+    compared = [
+        Comparison(
+            response_id=one.id,
+            rival_id=f"{one.pair_id}-service",
+            pair_id=one.pair_id,
+            judge=JUDGES[0],
+            index=0,
+            local_first=local_first,
+            better="tie",
+            reason="Both are right.",
+            snapshot="judge-2026-11",
+            call="abc",
+        )
+        for one in responses
+        for local_first in (True, False)
+    ]
+    lost = Unscored(
+        response_id="r", pair_id="p", judge=JUDGES[0], index=1, kind="refused", reason="refused"
+    )
+    write_records(folder / "comparisons.jsonl", compared)
+    write_records(folder / "uncompared.jsonl", [lost])

@@ -15,7 +15,7 @@ from llamaduo.reporting.compare import Comparison, as_json, compare_sides
 from llamaduo.reporting.compare_tables import comparison_tables, signed
 from llamaduo.reporting.tables import Table
 from llamaduo.storage.jsonl import read_records, write_records
-from tests.reporting.runs import pair, whole_run
+from tests.reporting.runs import marked, pair, rich_run, whole_run
 
 
 @pytest.fixture
@@ -37,8 +37,7 @@ def better(run: Path, points: int, first: int) -> None:
     def changed(one: Judgement) -> Judgement:
         gain = points if one.response_id in ids[:first] else 0
         gain -= points if one.response_id == ids[-1] else 0
-        values = {name: getattr(one, name) for name in one.__slots__}
-        return Judgement(**(values | {"precision": one.precision + gain}))
+        return marked(one, precision=one.marks["precision"].score + gain)
 
     write_records(path, [changed(one) for one in found])
 
@@ -57,7 +56,7 @@ def test_a_run_against_itself(left: Path) -> None:
     assert same.settings == ()
     assert same.changes == ()
     assert {tally.equal for tally in same.tallies.values()} == {16}
-    assert rows(same, "Scores")["precision, mean"] == ("91.5", "91.5", "0.0")
+    assert rows(same, "Scores")["precision, mean"] == (*["91.5 [87.5, 95.5]"] * 2, "0.0")
     assert "Every setting is the same." in table(same, "Data, effort, money").note
 
 
@@ -153,8 +152,31 @@ def test_a_run_that_has_no_scores_yet(left: Path, right: Path) -> None:
         (right / "cycles/001" / name).unlink()
     (right / "verdict.json").unlink()
     found = compare_sides((left, None), (right, "1"))
-    assert rows(found, "Scores")["precision, mean"] == ("91.5", "—", "—")
+    assert rows(found, "Scores")["precision, mean"] == ("91.5 [87.5, 95.5]", "—", "—")
     assert found.tallies == {}
+
+
+def test_metrics_intervals_and_the_service_llm_of_both_sides(left: Path, tmp_path: Path) -> None:
+    rich = rich_run(tmp_path / "rich")
+    found = compare_sides((left, "1"), (rich, "1"))
+    table_of = rows(found, "Scores")
+    assert table_of["tone of voice, mean"] == ("—", "81.5 [77.5, 85.5]", "—")
+    assert table_of["Exact match, %"] == (*["45.8 [41.8, 49.8]"] * 2, "0.0")
+    assert table_of["ROUGE-L"] == ("—", "84.0 [80.0, 88.0]", "—")
+    assert table_of["precision, above the service LLM"] == ("—", "−3.5 [−9.0, +2.0]", "—")
+    assert table_of["win rate against the service LLM, %"][1] == "50.0 [38.5, 61.5]"
+    assert as_json(found)["free"] == {"exact_match": 0.0}
+
+
+def test_the_service_llm_is_a_side(tmp_path: Path) -> None:
+    run = rich_run(tmp_path / "rich")
+    found = compare_sides((run, "1"), (run, "service"))
+    assert found.right.name == "rich, the service LLM"
+    assert found.same_prompts
+    assert rows(found, "Scores")["precision, mean"][2] == "+3.5"
+    assert set(found.tallies) == {"similarity", "precision", "tone_of_voice"}
+    final = compare_sides((run, "final"), (run, "service-final"))
+    assert (final.right.held_out, final.same_prompts) == ("final", True)
 
 
 def test_a_set_that_is_not_there(left: Path, right: Path) -> None:

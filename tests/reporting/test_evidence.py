@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from llamaduo.errors import RunError
-from llamaduo.reporting.evidence import Answers, gather, kind_of
-from llamaduo.reporting.panel import PanelScore
+from llamaduo.reporting.answers import Answers, kind_of
+from llamaduo.reporting.evidence import gather
 from llamaduo.reporting.settings import CostSettings
 from llamaduo.reporting.setup import PriceFacts
 from llamaduo.storage.jsonl import append_records, write_record
@@ -14,6 +14,7 @@ from tests.reporting.runs import (
     JUDGES,
     SPEND,
     pair,
+    panel_score,
     parity,
     response,
     scores,
@@ -76,7 +77,7 @@ def test_the_samples_are_of_the_best_cycle(tmp_path: Path) -> None:
         ("Best", "answer 15"),
     ]
     best = samples.shown[-1]
-    assert best.scores == PanelScore(similarity=60.0, precision=75.0)
+    assert best.scores == panel_score(similarity=60.0, precision=75.0)
     assert best.reference == "label 15"
     assert [message.role for message in best.prompt] == ["system", "user"]
     assert [(judge.judge, judge.judgements) for judge in best.judges] == [(n, 2) for n in JUDGES]
@@ -87,7 +88,7 @@ def test_every_response_has_the_panels_score(tmp_path: Path) -> None:
     cycle = gather(whole_run(tmp_path)).cycles[1]
 
     assert len(cycle.answers.panel) == 16
-    assert PanelScore(similarity=12.0, precision=15.0) in cycle.answers.panel.values()
+    assert panel_score(similarity=12.0, precision=15.0) in cycle.answers.panel.values()
 
 
 def test_lengths_of_pairs_and_parity_are_read(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_what_is_not_a_run_gets_one_clear_message(
 def test_a_damaged_judgement_is_named_with_its_line(tmp_path: Path) -> None:
     path = whole_run(tmp_path) / "cycles" / "001" / "judgements.jsonl"
     lines = path.read_text().splitlines()
-    lines[2] = lines[2].replace('"precision":0', '"precision":"high"')
+    lines[2] = lines[2].replace('"score":0', '"score":"high"')
     path.write_text("\n".join(lines))
 
     with pytest.raises(RunError, match=r"001/judgements\.jsonl, line 3"):

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaduo.errors import ExtraMissing
-from llamaduo.reporting.evidence import Answers, gather
+from llamaduo.reporting.answers import Answers
+from llamaduo.reporting.evidence import gather
 from llamaduo.reporting.figures import (
     COLOURS,
     LABEL_GAP,
@@ -26,12 +27,12 @@ from llamaduo.reporting.figures import (
 )
 from llamaduo.reporting.figures.density import SIDE
 from llamaduo.reporting.figures.savings import months_shown
-from llamaduo.reporting.panel import PanelScore
 from llamaduo.reporting.paper_case import LIGHT
 from llamaduo.reporting.savings import Comparison, Local
-from tests.reporting.runs import scores, start_run, whole_run
+from tests.reporting.runs import panel_score, rich_run, scores, start_run, whole_run
 
 PATH = "{http://www.w3.org/2000/svg}path"
+LINE = "{http://www.w3.org/2000/svg}line"
 
 
 def drawn(svg: str) -> ET.Element:
@@ -90,6 +91,38 @@ def test_lines_differ_in_dash_and_nothing_is_remote(tmp_path: Path) -> None:
     assert "href=" not in svg
 
 
+def test_every_score_has_its_interval_as_a_bar(tmp_path: Path) -> None:
+    """Three sets with three series each; no bar stands where another does."""
+    svg = scores_figure(gather(whole_run(tmp_path)))
+
+    assert svg is not None
+    bars = [line for line in drawn(svg).iter(LINE) if line.get("stroke-width") == "1.5"]
+    places = {(bar.get("transform"), bar.get("x2"), bar.get("y2")) for bar in bars}
+    assert len(bars) == len(places) == 9
+
+
+def test_a_score_without_an_interval_has_no_bar(tmp_path: Path) -> None:
+    plain = scores(50.0, 40.0)
+    bare = {name: replace(one, interval=None, intervals={}) for name, one in plain.panel.items()}
+    base = Answers(scores=replace(plain, panel=bare))
+    svg = scores_figure(replace(gather(start_run(tmp_path)), base=base))
+
+    assert svg is not None
+    assert not [line for line in drawn(svg).iter(LINE) if line.get("stroke-width") == "1.5"]
+
+
+def test_the_ceiling_is_beside_the_line_and_the_label_is_the_local_llms(tmp_path: Path) -> None:
+    evidence = gather(rich_run(tmp_path))
+    svg = scores_figure(evidence)
+    series = series_of(evidence, list(evidence.sets()))
+
+    assert svg is not None
+    assert {"Service LLM", "Precision: 88.0", "Tone of voice: 78.0"} <= texts(svg)
+    assert ">final split</tspan>" in svg
+    assert len({one.colour for one in series}) == 3
+    assert all(len(one.values) == len(one.intervals) == 6 for one in series)
+
+
 def test_one_scored_set_is_a_figure_and_none_is_not(tmp_path: Path) -> None:
     evidence = gather(start_run(tmp_path))
 
@@ -110,7 +143,7 @@ def test_each_scored_set_has_its_panel_and_lines_of_three_weights(tmp_path: Path
 
 def test_an_iso_line_lies_where_the_scores_are(tmp_path: Path) -> None:
     """All scores at (80, 20): right of the middle, and below it."""
-    panel = {str(n): PanelScore(similarity=80.0, precision=20.0) for n in range(9)}
+    panel = {str(n): panel_score(similarity=80.0, precision=20.0) for n in range(9)}
     svg = density_figure(replace(gather(start_run(tmp_path)), base=Answers(panel=panel)))
 
     assert svg is not None

@@ -2,14 +2,18 @@
 
 import pytest
 
+from llamaduo.records import Interval, Measure
 from llamaduo.reporting.formatting import (
     decimal,
     dollars,
+    measured,
+    measured_points,
     of,
     part,
     plural,
     points,
     price,
+    ranged,
     seconds,
     usd,
 )
@@ -82,3 +86,17 @@ def test_unknown_is_a_dash_and_zero_is_a_zero() -> None:
 
 def test_one_pair_two_pairs() -> None:
     assert (plural(1, "pair"), plural(1200, "pair")) == ("1 pair", "1,200 pairs")
+
+
+def test_a_figure_stands_with_its_interval_or_alone() -> None:
+    assert ranged(84.2, Interval(81.04, 87.06)) == "84.2 [81.0, 87.1]"
+    assert ranged(84.2, None) == "84.2"
+    assert ranged(None, None) == "—"
+    assert measured(Measure(50.0, Interval(0.0, 100.0), 1, 4)) == "50.0 [0.0, 100.0]"
+    assert measured(None) == measured(Measure(None, None, 0, 0)) == "—"
+
+
+def test_a_difference_has_its_signs() -> None:
+    assert measured_points(Measure(-1.2, Interval(-3.4, 1.0), 16, 64)) == "−1.2 [−3.4, +1.0]"
+    assert measured_points(Measure(0.0, None, 16, 64)) == "0.0"
+    assert measured_points(None) == measured_points(Measure(None, None, 0, 0)) == "—"

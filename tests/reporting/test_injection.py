@@ -16,7 +16,21 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from llamaduo.records import Family, Portrait, Side, Unscored, Wording
+from llamaduo.records import (
+    Breakdown,
+    Confusion,
+    Family,
+    JudgeFinding,
+    Mark,
+    PanelReport,
+    Portrait,
+    Scores,
+    Side,
+    Slice,
+    Unscored,
+    WinRate,
+    Wording,
+)
 from llamaduo.reporting.evidence import gather
 from llamaduo.reporting.report import write_report
 from llamaduo.storage.jsonl import write_record, write_records
@@ -26,7 +40,9 @@ from tests.reporting.runs import (
     JUDGES,
     SPEND,
     judgements,
+    measure,
     pair,
+    panel_report,
     parity,
     response,
     scores,
@@ -60,7 +76,11 @@ def attacked_run(root: Path, texts: Sequence[str]) -> Path:
         "task": {"kind": first, "topic": first},
         "service": {"model": first, "price": {"input": 5.0, "output": 15.0}},
         "local": {"model": first, "revision": first},
-        "judging": {"judges": [{"model": text} for text in texts]},
+        "judging": {
+            "judges": [{"model": text} for text in texts],
+            "metrics": dict.fromkeys(texts, first),
+        },
+        "target": {"free": dict.fromkeys(texts, 50.0), "win_rate": 50.0},
         "synthesis": {"pairs": 50},
         "cost": {"input_tokens_per_month": 5_000_000, "output_tokens_per_month": 5_000_000},
     }
@@ -81,25 +101,74 @@ def attacked_run(root: Path, texts: Sequence[str]) -> Path:
 
 
 def write_cycle(folder: Path, test: Sequence[object], texts: Sequence[str]) -> None:
-    judge = scores(50.0, 40.0, unscored=1).judges[JUDGES[0]]
-    write_answers(folder, replace(scores(50.0, 40.0), judges=dict.fromkeys(texts, judge)))
+    write_answers(folder, scores_saying(texts))
+    write_record(folder / "breakdown.json", breakdown_saying(texts))
+    write_record(folder / "judges.json", judges_saying(texts))
     write_batch(folder, 50, {(text, text): 1 for text in texts})
     batch = json.loads((folder / "curation.json").read_text()) | {"discounted": list(texts)}
     write_json(folder / "curation.json", batch)
     write_record(folder / "portrait.json", portrait(texts))
     write_record(folder / "verdict.json", verdict(0, "stopped", texts[0], tuple(texts)))
     lost = [
-        Unscored(response_id=text, pair_id=text, judge=text, index=0, reason=text) for text in texts
+        Unscored(response_id=text, pair_id=text, judge=text, index=0, kind="malformed", reason=text)
+        for text in texts
     ]
     write_records(folder / "unscored.jsonl", lost)
+    write_records(folder / "uncompared.jsonl", lost)
     responses = [response(one, 0, text) for one, text in zip(test, texts, strict=True)]  # type: ignore[arg-type]
     write_records(folder / "responses.jsonl", responses)
     found = [
         replace(judgement, judge=text)
         for n, (one, text) in enumerate(zip(responses, texts, strict=True))
-        for judgement in judgements(one, 10 * n, 10 * n, text)[:2]
+        for judgement in (
+            replace(two, marks={**two.marks, text: Mark(5, text)})
+            for two in judgements(one, 10 * n, 10 * n, text)[:2]
+        )
     ]
     write_records(folder / "judgements.jsonl", found)
+
+
+def scores_saying(texts: Sequence[str]) -> Scores:
+    """Scores by judges, of metrics and of free metrics that are called so."""
+    plain = scores(50.0, 40.0)
+    judge = scores(50.0, 40.0, unscored=1).judges[JUDGES[0]]
+    more = dict.fromkeys(texts, judge["precision"])
+    rate = WinRate(wins=1, ties=2, losses=3, rate=measure(33.0), unscored=4)
+    return replace(
+        plain,
+        judges={text: {**judge, **more} for text in texts},
+        panel={**plain.panel, **more},
+        free=dict.fromkeys(texts, measure(50.0)),
+        versus_service=dict.fromkeys(texts, measure(-5.0)),
+        win_rates=dict.fromkeys(texts, rate),
+    )
+
+
+def breakdown_saying(texts: Sequence[str]) -> Breakdown:
+    found = dict.fromkeys(texts, measure(50.0))
+    slices = tuple(
+        Slice(by="label", name=text, prompts=4, responses=16, measures=found)
+        for text in [*texts] * 11  # more than the short table has room for
+    )
+    counts = ((1,) * (len(texts) + 1),) * len(texts)
+    return Breakdown(slices=slices, confusion=Confusion(labels=tuple(texts), counts=counts))
+
+
+def judges_saying(texts: Sequence[str]) -> PanelReport:
+    said = panel_report()
+    judges = tuple(
+        replace(
+            said.judges[0],
+            judge=text,
+            family=text,
+            snapshots={text: 1, f"{text}2": 1},
+            repeat_deviation={text: 1.0},
+            findings=(JudgeFinding("bias", text, unfit=True),),
+        )
+        for text in texts
+    )
+    human = tuple(replace(said.human[0], judge=text, metric=text) for text in texts)
+    return PanelReport(judges=judges, alpha=dict.fromkeys(texts, 0.5), human=human)
 
 
 def portrait(texts: Sequence[str]) -> Portrait:

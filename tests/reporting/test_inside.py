@@ -31,11 +31,10 @@ from llamaduo.reporting.inside_tables import (
     one_line,
     response_table,
 )
-from llamaduo.reporting.panel import PanelScore
 from llamaduo.reporting.sets import set_folder, set_words
 from llamaduo.service.calls import CallRecord, open_calls
 from llamaduo.storage.jsonl import write_records
-from tests.reporting.runs import JUDGES, whole_run
+from tests.reporting.runs import JUDGES, panel_score, rich_run, whole_run
 
 SCORE = st.floats(0, 100)
 
@@ -82,7 +81,7 @@ def test_the_worst_response_comes_first(run: Path) -> None:
     found = responses(run, "cycles/001", Wanted())
     assert len(found) == 16
     assert [one.response.text for one in found[:2]] == ["answer 0", "answer 1"]
-    assert found[1].scores == PanelScore(similarity=4.0, precision=5.0)
+    assert found[1].scores == panel_score(similarity=4.0, precision=5.0)
     assert found[1].pair is not None
     assert found[1].pair.instruction == "test prompt 1"
 
@@ -120,12 +119,14 @@ def test_responses_to_one_prompt(run: Path) -> None:
 
 
 def test_judgements_of_one_judge_lowest_first_unscored_last(run: Path) -> None:
-    lost = Unscored(response_id="r", pair_id="p", judge=JUDGES[0], index=0, reason="cut off")
+    lost = Unscored(
+        response_id="r", pair_id="p", judge=JUDGES[0], index=0, kind="malformed", reason="cut off"
+    )
     write_records(run / "cycles/001/unscored.jsonl", [lost])
     found = judgements(run, "cycles/001", Wanted(judge="judge-a"))
     assert {one.judge for one in found} == {JUDGES[0]}
     assert isinstance(found[0], Judgement)
-    assert found[0].precision == 0
+    assert found[0].marks["precision"].score == 0
     assert found[-1] == lost
     assert lost not in judgements(run, "cycles/001", Wanted(judge="judge-b"))
     assert lost not in judgements(run, "cycles/001", Wanted(below=101))
@@ -136,8 +137,9 @@ def test_judgements_of_one_judge_lowest_first_unscored_last(run: Path) -> None:
 def test_bounds_part_what_lies_inside_from_what_does_not(
     similarity: float, precision: float, low: float, high: float, metric: Metric | None
 ) -> None:
-    scores = PanelScore(similarity=similarity, precision=precision)
+    scores = panel_score(similarity=similarity, precision=precision)
     score = Wanted(metric=metric).score(scores)
+    assert score is not None
     inside = Wanted(metric=metric, above=low, below=high).bounds(scores)
     assert inside == (low < score < high)
     assert Wanted(metric=metric).bounds(scores)
@@ -150,6 +152,25 @@ def test_a_part_of_a_text_is_found_in_any_case(before: str, part: str, after: st
     assert Wanted(contains=part.upper()).has("", before + part.upper() + after)
     assert Wanted(contains=part.casefold()).has(before + part + after)
     assert Wanted(contains="").has(before)
+
+
+def test_another_metric_narrows_and_orders_and_has_its_column(tmp_path: Path) -> None:
+    run = rich_run(tmp_path)
+    found = responses(run, "service", Wanted(metric="tone_of_voice", above=83))
+    assert [one.scores and one.scores.of("tone_of_voice") for one in found] == [84, 85]
+    table = response_table("Responses", found, 5, None)
+    assert [c.name for c in table.columns[1:4]] == ["Similarity", "Precision", "Tone of voice"]
+    judged = judgements(run, "service-final", Wanted(metric="tone_of_voice"))
+    drawn = judgement_table("Judgements", judged, 1, None)
+    assert drawn.rows[0][3:6] == ("0", "0", "70")
+    assert drawn.rows[0][6].endswith("/ Reason 0. / Plain.")
+
+
+def test_a_metric_that_nobody_was_asked_about(run: Path) -> None:
+    for find in (responses, judgements):
+        with pytest.raises(UsageError, match="No judge was asked about 'recall'") as refused:
+            find(run, "cycles/001", Wanted(metric="recall"))
+        assert refused.value.hint == "The metrics are: similarity, precision."
 
 
 # --- one response in full -----------------------------------------------------------------
@@ -167,7 +188,7 @@ def test_everything_about_one_response(finished_run: Path) -> None:
         assert one.call.key == one.judgement.call
         content = json.loads(one.call.raw)["choices"][0]["message"]["content"]
         assert isinstance(one.judgement, Judgement)
-        assert json.loads(content)["precision"]["score"] == one.judgement.precision
+        assert json.loads(content)["precision"]["score"] == one.judgement.marks["precision"].score
 
 
 def test_a_response_without_a_ledger(run: Path) -> None:
@@ -220,10 +241,11 @@ def test_calls_that_fit(finished_run: Path) -> None:
     with open_calls(finished_run / "ledger.sqlite") as calls:
         every = list(calls)
         judged = list(find_calls(calls, CallsWanted(stage="judge")))
+        answered = list(find_calls(calls, CallsWanted(stage="answer")))
         others = list(find_calls(calls, CallsWanted(stage="synth", state="answered")))
         assert judged
         assert others
-        assert len(judged) + len(others) == len(every)
+        assert len(judged) + len(answered) + len(others) == len(every)
         one = every[3]
         assert list(find_calls(calls, CallsWanted(key=one.key[:12]))) == [one]
         assert list(find_calls(calls, CallsWanted(model="no-such"))) == []
@@ -269,6 +291,8 @@ def test_tables_show_as_many_rows_as_asked(run: Path) -> None:
     assert len(table.rows) == 5
     assert "5 of 16" in table.note
     assert table.rows[0][3] == "test prom…"
-    lost = Unscored(response_id="r", pair_id="p", judge="j", index=0, reason="\x1b[31mred")
+    lost = Unscored(
+        response_id="r", pair_id="p", judge="j", index=0, kind="malformed", reason="\x1b[31mred"
+    )
     row = judgement_table("Judgements", [lost], 5, None).rows[0]
     assert row[5] == "unscored: ␛[31mred"

@@ -21,6 +21,7 @@ from tests.reporting.runs import (
     pair,
     parity,
     response,
+    rich_run,
     scores,
     start_run,
     verdict,
@@ -177,6 +178,45 @@ def test_the_page_has_the_verdict_first_and_everything_after_it(tmp_path: Path) 
     assert "4 of 16 (25.0 %) references" in text
     assert "similarity measures agreement with it" in text
     assert "REHEARSAL" not in text
+
+
+def test_everything_about_judging_is_in_both_files(tmp_path: Path) -> None:
+    folder = write_report(gather(rich_run(tmp_path), SPEND), tmp_path / "report").parent
+    page = Markup((folder / "report.html").read_text())
+    text = " ".join("".join(page.text).split())
+    order = [
+        "Undecided: the evidence is too thin",
+        "Unfit: openai-chat:judge-a gives 100",
+        "91.5 [87.5, 95.5]",
+        "P-Match, %",
+        "Metrics that cost nothing",
+        "Difference from the service LLM, in points",
+        "Win rate against the service LLM",
+        "The weakest slices of cycle 1",
+        "All 12 slices",
+        "Labels that cycle 1 confuses",
+        "The judges of cycle 1",
+        "Agreement with a person",
+        "What judging took",
+        "tone of voice 85.0",  # the best response by its samples
+    ]
+
+    places = [text.find(part) for part in order]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert [tag for tag, _ in page.elements].count("details") == 1
+    markdown = (folder / "report.md").read_text()
+    assert r"**91.5 \[87.5, 95.5\]**" in markdown
+    assert "All 12 slices are in report.html." in markdown
+    assert "- **Judges:** Unfit: openai-chat:judge-a gives 100" in markdown
+    assert "Tone of voice **85**: Plain." in markdown
+
+
+def test_a_report_without_what_judging_can_leave_has_no_empty_sections(tmp_path: Path) -> None:
+    page = write_report(gather(whole_run(tmp_path)), tmp_path / "report").read_text()
+
+    for title in ("Where it is weak", "What the judges are worth", "Win rate", "P-Match"):
+        assert title not in page
 
 
 def test_both_files_say_that_a_rehearsal_was_one(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaduo.records import Judgement, Pair, Response
-from llamaduo.reporting.panel import PanelScore, judge_scores, panel_scores
+from llamaduo.reporting.panel import judge_scores, panel_scores
 from llamaduo.reporting.samples import Sample, choose, samples_of
-from tests.reporting.runs import JUDGES, judgements, pair, response
+from tests.reporting.runs import JUDGES, judgements, marked, pair, panel_score, response
 
 
 def answered(
@@ -91,12 +91,14 @@ def test_an_unscored_response_is_not_shown_as_the_worst() -> None:
 def test_each_judge_is_quoted_at_its_lowest_and_its_highest() -> None:
     one = response(pair("p", "r"), 0, "text")
     first, _, other, _ = judgements(one, 50, 50, "why")
-    strict = [replace(first, index=n, precision=points) for n, points in enumerate((40, 90, 10))]
+    strict = [
+        replace(marked(first, precision=points), index=n) for n, points in enumerate((40, 90, 10))
+    ]
     choices = choose([one], panel_scores([*strict, other]))
 
     (sample,) = samples_of(0, choices, [*strict, other], {one.pair_id: pair("p", "r")}).shown
 
-    assert [(j.judge, j.precision) for j in sample.quoted] == [
+    assert [(j.judge, j.marks["precision"].score) for j in sample.quoted] == [
         (JUDGES[0], 10),
         (JUDGES[0], 90),
         (JUDGES[1], 50),
@@ -108,9 +110,9 @@ def test_each_judge_is_quoted_at_its_lowest_and_its_highest() -> None:
 def test_the_panel_is_the_mean_over_judges_however_often_each_judged() -> None:
     one = response(pair("p", "r"), 0, "text")
     strict, *_, lenient = judgements(one, 20, 40, "why")
-    high = replace(lenient, precision=80)
+    high = marked(lenient, precision=80)
     found = [strict, strict, strict, high]
 
     assert [strict.judge, lenient.judge] == list(JUDGES)
-    assert panel_scores(found) == {one.id: PanelScore(similarity=40.0, precision=50.0)}
+    assert panel_scores(found) == {one.id: panel_score(similarity=40.0, precision=50.0)}
     assert [judge.scores["precision"] for judge in judge_scores(found)] == [20.0, 80.0]

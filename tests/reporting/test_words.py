@@ -4,11 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from llamaduo.records import SplitFigures
-from llamaduo.reporting.evidence import Answers, Evidence, gather
+from llamaduo.reporting.answers import Answers
+from llamaduo.reporting.evidence import Evidence, gather
 from llamaduo.reporting.headline import headline
 from llamaduo.reporting.method import caveats, method_facts
 from llamaduo.reporting.settings import CostSettings
-from tests.reporting.runs import SPEND, scores, start_run, verdict, whole_run
+from llamaduo.storage.jsonl import write_record
+from tests.reporting.runs import (
+    SPEND,
+    panel_report,
+    rich_run,
+    scores,
+    start_run,
+    verdict,
+    whole_run,
+)
 
 
 def with_final(evidence: Evidence, pairs: int) -> Evidence:
@@ -20,7 +30,11 @@ def test_the_headline_of_a_run_that_passed(tmp_path: Path) -> None:
 
     assert (found.outcome, found.title) == ("passed", "Target met")
     assert [(fact.name, fact.value, fact.note) for fact in found.facts] == [
-        ("Mean precision, cycle 1", "91.5", "target 80.0, base model 12.0"),
+        (
+            "Mean precision, cycle 1",
+            "91.5",
+            "95 % interval 87.5 to 95.5, target 80.0, base model 12.0",
+        ),
         ("Synthetic pairs kept", "96", "beside 64 of the train split"),
         ("Cost of 1,260 calls", "$2.48", ""),
     ]
@@ -121,3 +135,78 @@ def test_a_judge_that_wrote_the_training_data_is_a_caveat(tmp_path: Path) -> Non
     (folder / "run.yaml").write_text('service: {model: "openai-chat:gpt-4o"}')
 
     assert any("related to the generator" in text for text in caveats(gather(folder)))
+
+
+# --- intervals, the service LLM, decisions -------------------------------------------------
+
+
+def test_a_run_that_is_undecided_says_what_a_decision_takes(tmp_path: Path) -> None:
+    found = headline(gather(rich_run(tmp_path)))
+    facts = {fact.name: (fact.value, fact.note) for fact in found.facts}
+
+    assert (found.outcome, found.title) == ("undecided", "Undecided: the evidence is too thin")
+    assert facts["Test prompts that a decision needs"] == ("240", "there are 16")
+    assert facts["At most 5.0 points behind the service LLM"] == (
+        "undecided",
+        "mean precision on the final split, local minus service: −6.0 [−9.5, −2.5]",
+    )
+    assert facts["Mean precision, cycle 1"][1] == (
+        "95 % interval 87.5 to 95.5, target 80.0, base model 12.0, service LLM 95.0,"
+        " final split 88.0"
+    )
+    assert facts["Mean tone of voice, cycle 1"][0] == "81.5"
+    assert facts["Label accuracy, cycle 1"] == (
+        "89.5",
+        "95 % interval 85.5 to 93.5, target 95.0, base model 10.0",
+    )
+    assert facts["Win rate, cycle 1"] == ("50.0 %", "95 % interval 38.5 to 61.5, target 45.0")
+
+
+def test_the_method_names_how_it_was_judged(tmp_path: Path) -> None:
+    facts = dict(method_facts(gather(rich_run(tmp_path))))
+
+    assert facts["Further metrics"] == "tone of voice: 100 is friendly and plain, 0 is rude."
+    assert facts["Judging"] == (
+        "repeats and judges by their median, stopping adaptive, pairwise comparison with the"
+        " service LLM in both orders"
+    )
+    assert facts["Target (ε)"] == (
+        "mean precision ≥ 80.0; precision ≥ 70 for 90.0 % of responses; mean tone of voice ≥ 70.0;"
+        " label accuracy ≥ 95.0; win rate against the service LLM ≥ 45.0 %; on the final split at"
+        " most 5.0 points of precision behind the service LLM; met by the whole interval, not by"
+        " the score alone"
+    )
+    assert "clustered by prompt" in facts["Intervals"]
+
+
+def test_few_prompts_keep_their_warning(tmp_path: Path) -> None:
+    evidence = gather(whole_run(tmp_path))
+    best = evidence.cycles[1]
+    many = replace(best, answers=Answers(scores=replace(scores(91.5, 84.0), prompts=200)))
+    enough = replace(evidence, cycles=(evidence.cycles[0], many))
+
+    assert any("16 prompts. Few as they are, read the intervals" in c for c in caveats(evidence))
+    assert any("200 prompts. More judgements" in text for text in caveats(enough))
+    assert not any("No interval" in text for text in (*caveats(evidence), *caveats(enough)))
+
+
+def test_a_related_judge_is_said_once(tmp_path: Path) -> None:
+    folder = start_run(tmp_path)
+    (folder / "run.yaml").write_text('service: {model: "openai-chat:gpt-4o"}')
+    write_record(folder / "base" / "judges.json", panel_report())
+
+    assert not any("related to the generator" in text for text in caveats(gather(folder)))
+
+
+def test_agreement_is_called_that_everywhere(tmp_path: Path) -> None:
+    evidence = gather(rich_run(tmp_path, references="service"))
+
+    assert (evidence.title("similarity"), evidence.words("similarity")) == (
+        "Agreement",
+        "agreement",
+    )
+    assert (evidence.title("rouge_l"), evidence.words("rouge_l")) == ("ROUGE-L", "ROUGE-L")
+    assert (evidence.title("exact_match"), evidence.words("exact_match")) == (
+        "Exact match, %",
+        "exact match",
+    )

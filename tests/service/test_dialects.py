@@ -17,7 +17,7 @@ from llamaduo.service.client import connect
 from llamaduo.service.ledger import Ledger
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.retry import Backoff
-from llamaduo.tasks.templates import JUDGEMENT_SCHEMA, PAIRS_SCHEMA
+from llamaduo.tasks.templates import PAIRS_SCHEMA, judgement_schema
 from tests.canary import CANARY
 from tests.service.dialects import DIALECTS, Dialect, answer, chat, claude, gemini, says
 from tests.service.dialects import responses as a_response
@@ -28,7 +28,7 @@ QUESTION = Question(
     messages=(Message("system", "Be strict."), Message("user", "Mark this.")),
     sample=3,
     shape="judgement",
-    schema=JUDGEMENT_SCHEMA,
+    schema=judgement_schema(),
 )
 PLAIN = Question(stage="judge", messages=(Message("user", "2 + 2?"),))
 

@@ -14,7 +14,7 @@ from llamaduo.errors import QuestionRefused
 from llamaduo.evaluation.judge import judge
 from llamaduo.evaluation.scores import score
 from llamaduo.evaluation.settings import JudgingSettings
-from llamaduo.records import Judgements, Reply, TrainSplit
+from llamaduo.records import Judged, Judgements, Reply, TrainSplit
 from llamaduo.service.calls import open_calls
 from llamaduo.service.parsing import MalformedReply
 from llamaduo.service.persistence import ask_until_read
@@ -199,7 +199,7 @@ async def test_a_changed_threshold_or_share_buys_nothing(tmp_path: Path) -> None
         assert again == first
         assert service.bodies == []
     settings = JudgingSettings(judgements_per_response=2, score_thresholds=(75,))
-    assert score(RESPONSES, PAIRS, again, settings).judges
+    assert score(Judged(tuple(RESPONSES), again), PAIRS, settings, TASK).judges
 
 
 @pytest.mark.parametrize(

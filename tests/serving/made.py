@@ -53,7 +53,7 @@ def bundle_of(name: str, form: Form, base: Path, window: int = WINDOW) -> Bundle
         verdict=Verdict(
             outcome="passed", reason="", cycle=0, best_cycle=0, reference_sources=("human",)
         ),
-        scores=Scores(prompts=1, responses=1, judges={}, panel={}, exact_match=100.0),
+        scores=Scores(prompts=1, responses=1, judges={}, panel={}, free={}),
         rehearsed=True,
         service="rehearsal",
         judges=(),

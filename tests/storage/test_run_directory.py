@@ -67,7 +67,7 @@ def test_another_format_names_the_version_that_can_read_it(tmp_path: Path) -> No
     run = run_directory(tmp_path, "first")
     with opened(run, "1.0", ""):
         pass
-    text = run.manifest.read_text().replace('"format": 1', '"format": 99')
+    text = run.manifest.read_text().replace('"format": 2', '"format": 99')
     run.manifest.write_text(text.replace('"1.0"', '"7.3"'))
     with pytest.raises(RunIncompatible, match=r"llamaduo 7\.3 in run format 99"):
         read_manifest(run.manifest)

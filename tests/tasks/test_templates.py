@@ -17,9 +17,9 @@ from llamaduo.tasks.data_block import data_block, with_texts
 from llamaduo.tasks.guidance import JUDGING, SYNTHESIS
 from llamaduo.tasks.settings import TaskKind, TaskSettings
 from llamaduo.tasks.templates import (
-    JUDGEMENT_SCHEMA,
     PAIRS_SCHEMA,
     judge_messages,
+    judgement_schema,
     read_data,
     repair_messages,
     synthesis_messages,
@@ -175,13 +175,13 @@ def test_a_repair_quotes_a_long_reply_in_part() -> None:
 
 def test_the_shapes_accept_what_is_asked_for_and_no_more() -> None:
     mark = {"reason": "same", "score": 100}
-    jsonschema.validate({"similarity": mark, "precision": mark}, JUDGEMENT_SCHEMA)
+    jsonschema.validate({"similarity": mark, "precision": mark}, judgement_schema())
     jsonschema.validate({"pairs": [{"instruction": "a", "response": "b"}]}, PAIRS_SCHEMA)
     for wrong in (mark | {"score": 101}, mark | {"score": 1.5}, mark | {"more": 1}, {"score": 1}):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({"similarity": mark, "precision": wrong}, JUDGEMENT_SCHEMA)
+            jsonschema.validate({"similarity": mark, "precision": wrong}, judgement_schema())
 
 
 def test_a_reason_comes_before_its_score() -> None:
-    text = json.dumps(JUDGEMENT_SCHEMA["properties"]["similarity"]["properties"])
+    text = json.dumps(judgement_schema()["properties"]["similarity"]["properties"])
     assert text.index("reason") < text.index("score")

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
+from llamaduo.assessment import rules_of
 from llamaduo.config import read_resolved
 from llamaduo.deployment.parity import Candidate, compare
 from llamaduo.errors import RunError, RunIncompatible
-from llamaduo.evaluation.scores import score
-from llamaduo.records import Event, Judgement, Judgements, Pair, Parity, Response, Scores
-from llamaduo.storage.jsonl import dump_record, read_records, write_record
+from llamaduo.evaluation.assess import Conclusions, Material, conclude
+from llamaduo.records import Event, Judged, Judgement, Judgements, Pair, Parity, Response
+from llamaduo.storage.jsonl import read_records, write_record
 from llamaduo.storage.run_directory import RunDirectory
 from llamaduo.verification.checks import Check
 from llamaduo.verification.verify import NOT_CHECKED, verify
@@ -50,8 +51,11 @@ def test_a_run_that_nobody_touched(run: Path) -> None:
     assert [*checks][:4] == ["files", "ledger", "import", "split"]
     assert {f"{BASE}/judgements", f"{FIRST}/synthesis", f"{FIRST}/curation"} <= checks.keys()
     assert {"final/000/scores", "verdict", "spend", "bundle"} <= checks.keys()
+    assert {"service/responses", "service/scores", "service-final/scores"} <= checks.keys()
     lines = (run / BASE / "judgements.jsonl").read_text().count("\n")
-    assert checks[f"{BASE}/judgements"].checked == lines
+    controls = (run / BASE / "controls.jsonl").read_text().count("\n")
+    assert controls == 2 * 4
+    assert checks[f"{BASE}/judgements"].checked == lines + controls
     assert checks[f"{BASE}/judgements"].unit == "judgement"
     assert "precision mean score 99" in checks["verdict"].detail
 
@@ -118,6 +122,18 @@ def judgement(field: str, value: object) -> Callable[[Path], None]:
     return change
 
 
+def mark(part: str, value: object) -> Callable[[Path], None]:
+    """Another score, or reason, of precision in a judgement."""
+
+    def change(run: Path) -> None:
+        edit_lines(
+            run / BASE / "judgements.jsonl",
+            lambda rows: rows[0]["marks"]["precision"].update({part: value}),
+        )
+
+    return change
+
+
 def judgement_left_out(run: Path) -> None:
     edit_lines(run / BASE / "judgements.jsonl", lambda rows: rows[1:])
 
@@ -132,7 +148,7 @@ def judgement_unscored(run: Path) -> None:
     first = json.loads(path.read_text().splitlines()[0])
     judgement_left_out(run)
     keys = ("response_id", "pair_id", "judge", "index", "call")
-    lost = {key: first[key] for key in keys} | {"reason": "not JSON"}
+    lost = {key: first[key] for key in keys} | {"kind": "malformed", "reason": "not JSON"}
     (run / BASE / "unscored.jsonl").write_text(json.dumps(lost) + "\n")
 
 
@@ -168,6 +184,34 @@ def held_out_into_train(run: Path) -> None:
     coverage = run / "coverage"
     moved = json.loads((coverage / "test.jsonl").read_text().splitlines()[0])
     edit_lines(coverage / "train.jsonl", lambda rows: [*rows, moved])
+
+
+def service_response(run: Path) -> None:
+    edit_lines(run / "service" / "responses.jsonl", lambda rows: rows[0].update(text="worse"))
+
+
+def service_response_left_out(run: Path) -> None:
+    edit_lines(run / "service" / "responses.jsonl", lambda rows: rows[1:])
+
+
+def control(run: Path) -> None:
+    """Another score of a right response."""
+    edit_lines(
+        run / BASE / "controls.jsonl",
+        lambda rows: rows[0]["marks"]["precision"].update(score=1),
+    )
+
+
+def control_left_out(run: Path) -> None:
+    edit_lines(run / BASE / "controls.jsonl", lambda rows: rows[1:])
+
+
+def breakdown(run: Path) -> None:
+    edit_json(run / BASE / "breakdown.json", lambda found: found["slices"][0].update(prompts=99))
+
+
+def judge_report(run: Path) -> None:
+    edit_json(run / BASE / "judges.json", lambda found: found["judges"][0].update(refused=9))
 
 
 def split_hash(run: Path) -> None:
@@ -234,7 +278,8 @@ def request_in_the_ledger(run: Path) -> None:
 
 def bundle_scores(run: Path) -> None:
     edit_json(
-        run / "bundle" / "bundle.json", lambda found: found["scores"].update(exact_match=100.0)
+        run / "bundle" / "bundle.json",
+        lambda found: found["scores"]["free"]["exact_match"].update(value=99.5),
     )
 
 
@@ -282,15 +327,22 @@ def stray_weights(run: Path) -> None:
         (raw_scores, f"{BASE}/judgements", "in its reply 99"),
         (a_call_is_gone, f"{BASE}/judgements", "the ledger has no answer to this request"),
         (a_reply_is_torn, f"{BASE}/judgements", "the stored reply cannot be read"),
-        (judgement("precision", 98), f"{BASE}/judgements", "precision is 98"),
-        (judgement("precision", 98), f"{BASE}/scores", "judges.openai-chat:rehearsal.precision"),
-        (judgement("precision_reason", "fine"), f"{BASE}/judgements", "precision_reason is 'fine'"),
+        (mark("score", 98), f"{BASE}/judgements", "precision is 98"),
+        (mark("score", 98), f"{BASE}/scores", "judges.openai-chat:rehearsal.precision"),
+        (mark("reason", "fine"), f"{BASE}/judgements", "precision_reason is 'fine'"),
         (judgement("call", "0" * 64), f"{BASE}/judgements", "call is '000"),
         (judgement("response_id", "nobody-0"), f"{BASE}/judgements", "is not recorded"),
         (judgement("response_id", "nobody-0"), f"{BASE}/scores", "not among"),
         (judgement_left_out, f"{BASE}/judgements", "is not recorded"),
         (judgement_twice, f"{BASE}/judgements", "is recorded twice"),
         (judgement_unscored, f"{BASE}/judgements", "unscored, but its reply has the scores"),
+        (control, f"{BASE}/judgements", "precision is 1, in its reply"),
+        (control_left_out, f"{BASE}/judgements", "is not recorded"),
+        (service_response, "service/responses", "is not what the service LLM replied"),
+        (service_response, "service/judgements", "the ledger has no answer to this request"),
+        (service_response_left_out, "service/responses", "is not recorded"),
+        (breakdown, f"{BASE}/scores", "breakdown.json: slices"),
+        (judge_report, f"{BASE}/scores", "judges.json: judges"),
         (response_text, f"{FIRST}/judgements", "the ledger has no answer to this request"),
         (response_left_out, f"{FIRST}/responses", "responses, not 2"),
         (scores, f"{FIRST}/scores", "panel.precision.mean_score is 99.5"),
@@ -316,7 +368,7 @@ def stray_weights(run: Path) -> None:
         (tokens, "spend", "9999 tokens"),
         (dollars, "spend", "is down for $5.000000"),
         (request_in_the_ledger, "ledger", "its key is not the hash of its request"),
-        (bundle_scores, "bundle", "exact_match is 100.0"),
+        (bundle_scores, "bundle", "free.exact_match.value is 99.5"),
         (bundle_label, "bundle", '"target met"'),
         (bundle_seed, "bundle", "seeds.finetuning"),
         (bundle_of_a_real_run, "bundle", "rehearsed"),
@@ -433,19 +485,35 @@ def test_parity_is_counted_again_from_the_answers(run: Path) -> None:
 def test_what_no_check_can_tell_is_not_claimed(run: Path) -> None:
     """Replies, records and hashes rewritten together hold: nothing in a run is signed."""
     raw_scores(run)
-    edit_lines(run / BASE / "judgements.jsonl", lambda rows: rows[0].update(precision=99))
-    edit_json(run / BASE / "scores.json", lambda _: json.loads(dump_record(scores_of(run))))
+    edit_lines(
+        run / BASE / "judgements.jsonl", lambda rows: rows[0]["marks"]["precision"].update(score=99)
+    )
+    found = concluded(run)
+    write_record(run / BASE / "scores.json", found.scores)
+    write_record(run / BASE / "breakdown.json", found.breakdown)
+    write_record(run / BASE / "judges.json", found.report)
     seal(run)
     assert wrong(run) == {}
     assert "nothing in a run is signed" in NOT_CHECKED
 
 
-def scores_of(run: Path) -> Scores:
+def concluded(run: Path) -> Conclusions:
+    """What follows from the judgements of the base model as they are now."""
     config, _ = read_resolved(run / "run.yaml")
-    judged = read_records(run / BASE / "judgements.jsonl", Judgement)
     responses = read_records(run / BASE / "responses.jsonl", Response)
-    test = read_records(run / "coverage" / "test.jsonl", Pair)
-    return score(responses, test, Judgements(scored=judged, unscored=()), config.judging)
+    ceiling = Judged(
+        read_records(run / "service" / "responses.jsonl", Response),
+        Judgements(read_records(run / "service" / "judgements.jsonl", Judgement), ()),
+    )
+    material = Material(
+        responses=responses,
+        pairs=read_records(run / "coverage" / "test.jsonl", Pair),
+        controls=Judgements(read_records(run / BASE / "controls.jsonl", Judgement), ()),
+        judgements=Judgements(read_records(run / BASE / "judgements.jsonl", Judgement), ()),
+        rounds=1,
+        ceiling=ceiling,
+    )
+    return conclude(material, rules_of(config, run, BASE, responses))
 
 
 def test_a_ledger_that_is_gone(run: Path) -> None:
@@ -458,7 +526,8 @@ def test_a_ledger_that_is_gone(run: Path) -> None:
 def test_many_differences_are_counted_and_a_few_are_shown(run: Path) -> None:
     def all_of(rows: Any) -> None:
         for row in rows:
-            row["precision"] = 100 - row["precision"]
+            precision = row["marks"]["precision"]
+            precision["score"] = 100 - precision["score"]
 
     edit_lines(run / BASE / "judgements.jsonl", all_of)
     lines = wrong(run)[f"{BASE}/judgements"].splitlines()
@@ -519,13 +588,16 @@ def keep_until(run: Path, last: str) -> None:
     shutil.rmtree(run / "bundle")
 
 
-@pytest.mark.parametrize("last", ["split", "base/judge", "cycles/000/judge", "cycles/000/curate"])
+@pytest.mark.parametrize(
+    "last", ["split", "service/answer", "base/judge", "cycles/000/judge", "cycles/000/curate"]
+)
 def test_an_unfinished_run_is_verified_as_far_as_it_got(run: Path, last: str) -> None:
     keep_until(run, last)
     assert wrong(run) == {}
     checks = verified(run)
     assert "no verdict yet" in checks["verdict"].detail
-    assert ("base/judgements" in checks) == (last != "split")
+    assert ("service/responses" in checks) == (last != "split")
+    assert ("base/judgements" in checks) == (last not in ("split", "service/answer"))
     assert "bundle" not in checks
 
 

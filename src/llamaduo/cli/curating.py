@@ -28,7 +28,7 @@ from llamaduo.records import (
     TestSplit,
     TrainSplit,
 )
-from llamaduo.reporting.evidence import fates_by_language
+from llamaduo.reporting.answers import fates_by_language
 from llamaduo.stages import telling
 from llamaduo.storage.jsonl import read_records, write_records
 from llamaduo.storage.manifest import read_manifest

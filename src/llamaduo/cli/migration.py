@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from llamaduo.config import Config
     from llamaduo.records import Scores, Verdict
     from llamaduo.service.ledger import SpendRow
+
+
+QuickstartTask = Literal["classification", "closed_qa"]
 
 
 def run(
@@ -56,21 +59,22 @@ def quickstart(
     ),
     seed: Annotated[
         int,
-        typer.Option(min=0, max=2**32 - 1, help="Chooses tickets, split and sampling."),
+        typer.Option(min=0, max=2**32 - 1, help="Chooses the data, the split and the sampling."),
     ] = 0,
+    task: Annotated[QuickstartTask, typer.Option(help="Which built-in task.")] = "classification",
     json: JsonOption = False,
 ) -> None:
-    """Migrate support-ticket triage to SmolLM2-135M: the whole loop, offline, no key, no GPU."""
+    """Migrate a built-in task to SmolLM2-135M: the whole loop, offline, no key, no GPU."""
     from llamaduo.cli.output import exit_code
-    from llamaduo.cli.quickstart import BEFORE, NEXT, prepare
+    from llamaduo.cli.quickstart import afterwards, before, prepare
     from llamaduo.cli.session import begin
 
     if not json:
-        typer.echo(BEFORE, err=True)
-    session = begin(prepare(into, seed), None, None, rehearse=True)
+        typer.echo(before(task), err=True)
+    session = begin(prepare(into, seed, task), None, None, rehearse=True)
     verdict = carry_out(session, confirmed=True, as_json=json)
     if not json:
-        typer.echo(NEXT.format(into=into))
+        typer.echo(afterwards(task, into))
     raise typer.Exit(exit_code(verdict))
 
 
@@ -81,11 +85,18 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """What is done, what it scored, what it cost so far."""
-    from llamaduo.cli.output import console, print_json, print_tables, print_verdict
+    from llamaduo.cli.output import (
+        console,
+        print_findings,
+        print_json,
+        print_tables,
+        print_verdict,
+    )
     from llamaduo.cli.progress import label
     from llamaduo.cli.session import begin_existing
+    from llamaduo.cli.showing import judged_tables
     from llamaduo.reporting.evidence import gather
-    from llamaduo.reporting.tables import scores_by_cycle, spend, stage_counts
+    from llamaduo.reporting.tables import findings, spend, stage_counts
     from llamaduo.service.ledger import read_spend
     from llamaduo.storage.manifest import read_manifest
 
@@ -99,7 +110,8 @@ def status(
             | {"stages": {stage: done.at for stage, done in manifest.stages.items()}}
         )
         return
-    print_tables([*scores_by_cycle(evidence), *stage_counts(evidence), spend(evidence)])
+    print_tables([*judged_tables(evidence), *stage_counts(evidence), spend(evidence)])
+    print_findings(findings(evidence))
     last = next(reversed(manifest.stages.items()), None)
     out = console()
     if last:
@@ -170,11 +182,12 @@ def carry_out(session: Session, *, confirmed: bool, as_json: bool) -> Verdict:
 
 
 def _print_outcome(session: Session, verdict: Verdict, rows: tuple[SpendRow, ...]) -> None:
-    from llamaduo.cli.output import console, print_tables, print_verdict
+    from llamaduo.cli.output import console, print_findings, print_tables, print_verdict
+    from llamaduo.cli.showing import judged_tables
     from llamaduo.reporting.evidence import gather
     from llamaduo.reporting.tables import (
         drops_by_reason,
-        scores_by_cycle,
+        findings,
         spend,
         stage_counts,
         timings,
@@ -187,9 +200,10 @@ def _print_outcome(session: Session, verdict: Verdict, rows: tuple[SpendRow, ...
             drops_by_reason(evidence),
             timings(evidence),
             spend(evidence),
-            *scores_by_cycle(evidence),
+            *judged_tables(evidence),
         ]
     )
+    print_findings(findings(evidence))
     print_verdict(verdict)
     out = console()
     if session.rehearse:
@@ -221,7 +235,9 @@ def _summary(
         "verdict": _plain(verdict),
         "base": _plain(evidence.base.scores),
         "cycles": [_plain(cycle.answers.scores) for cycle in evidence.cycles],
+        "service": _plain(evidence.service.scores),
         "final": _plain(evidence.final.scores),
+        "service_final": _plain(evidence.service_final.scores),
         "usd": sum(row.usd for row in rows),
         "spend": [asdict(row) for row in rows],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from llamaduo.records import Verdict
+    from llamaduo.records import JudgeFinding, Verdict
     from llamaduo.reporting.tables import Column, Table
 
 
@@ -39,8 +40,9 @@ _ESCAPED = {
 def print_tables(tables: Iterable[Table]) -> None:
     """Tables of :mod:`llamaduo.reporting.tables`, the empty ones left out.
 
-    One that is wider than the terminal is turned on its side where that fits; where even its
-    longest words do not fit beside each other, its rows stand one below the other.
+    One that is wider than the terminal is turned on its side, or its groups of columns stand one
+    below the other, where that fits; where even its longest words do not fit beside each other,
+    its rows do.
     """
     from rich.text import Text
 
@@ -48,23 +50,55 @@ def print_tables(tables: Iterable[Table]) -> None:
     for table in tables:
         if not table.rows:
             continue
-        unbounded = out.options.update(max_width=10_000)
-        upright, side = _upright(table), _on_its_side(table)
-        fits = [
-            d for d in (upright, side) if out.measure(d, options=unbounded).maximum <= out.width
-        ]
-        crowded = out.measure(upright, options=unbounded).minimum > out.width
-        drawn = fits[0] if fits else _stacked(table) if crowded and out.is_terminal else upright
         out.print(Text(table.title, style="bold"))
-        out.print(drawn)
+        out.print(_drawn(out, table))
         if table.note:
             out.print(Text(table.note, style="dim"))
         out.print()
 
 
-def _upright(table: Table) -> RichTable:
+def _drawn(out: Console, table: Table) -> RichTable | Group:
+    """The first way to draw it that fits; in a pipe, where nothing is cut, upright at the last."""
+    unbounded = out.options.update(max_width=10_000)
+
+    def fits(*drawn: RichTable) -> bool:
+        return all(out.measure(one, options=unbounded).maximum <= out.width for one in drawn)
+
+    upright = _upright(table)
+    if fits(upright):
+        return upright
+    if fits(side := _on_its_side(table)):
+        return side
+    parts = [_upright(part) for part in _by_group(table)]
+    if len(parts) > 1 and fits(*parts):
+        from rich.console import Group
+
+        return Group(*parts)
+    crowded = out.measure(upright, options=unbounded).minimum > out.width
+    return _stacked(table) if crowded and out.is_terminal else upright
+
+
+def _by_group(table: Table) -> Iterator[Table]:
+    """The table in parts: what is in no group, then every group, each beside the first column."""
+    groups = dict.fromkeys(column.group for column in table.columns[1:])
+    for group in sorted(groups, key=bool):
+        places = [0, *(n for n, c in enumerate(table.columns) if n and c.group == group)]
+        yield replace(
+            table,
+            columns=tuple(table.columns[n] for n in places),
+            rows=tuple(tuple(row[n] for n in places) for row in table.rows),
+        )
+
+
+def _cell(column: Column, cell: str) -> Text:
+    """A cell; an interval stands below its figure."""
     from rich.text import Text
 
+    figure, blank, interval = cell.partition(" [") if column.ranged else (cell, "", "")
+    return Text.assemble(figure, (f"\n[{interval}", "dim")) if blank else Text(figure)
+
+
+def _upright(table: Table) -> RichTable:
     drawn = _frame()
     for column, heading in zip(table.columns, _headings(table.columns), strict=True):
         drawn.add_column(
@@ -72,7 +106,8 @@ def _upright(table: Table) -> RichTable:
         )
     for index, row in enumerate(table.rows):
         style = "bold" if index in table.emphasis else ""
-        drawn.add_row(*(Text(cell) for cell in row), style=style)
+        cells = (_cell(column, cell) for column, cell in zip(table.columns, row, strict=True))
+        drawn.add_row(*cells, style=style)
     return drawn
 
 
@@ -87,7 +122,7 @@ def _on_its_side(table: Table) -> RichTable:
         style = "bold" if index in table.emphasis else ""
         drawn.add_column(Text(name), justify="right", style=style)
     for column, values in zip(table.columns[1:], cells, strict=True):
-        drawn.add_row(Text(column.label), *(Text(value) for value in values))
+        drawn.add_row(Text(column.label), *(_cell(column, value) for value in values))
     return drawn
 
 
@@ -132,7 +167,7 @@ def print_verdict(verdict: Verdict) -> None:
     words, style = {
         "passed": ("TARGET MET", "bold green"),
         "stopped": ("STOPPED, TARGET MISSED", "bold red"),
-        "undecided": ("UNDECIDED", "bold yellow"),
+        "undecided": ("UNDECIDED: THE EVIDENCE IS TOO THIN", "bold yellow"),
         "continue": ("NOT YET", "bold yellow"),
     }[verdict.outcome]
     out = console()
@@ -140,6 +175,34 @@ def print_verdict(verdict: Verdict) -> None:
     out.print(Text.assemble((words, style), f"  {verdict.reason}"))
     for shortfall in verdict.shortfalls:
         out.print(Text(f"  - {shortfall}"))
+    for line in _certainty(verdict):
+        out.print(Text(f"  {line}"))
+
+
+def _certainty(verdict: Verdict) -> Iterator[str]:
+    """How the local LLM stands beside the service LLM, and what a decision would take."""
+    from llamaduo.reporting.formatting import count, decimal, measured_points
+
+    if found := verdict.non_inferiority:
+        words = {"met": "yes", "missed": "no", "undecided": "undecided"}[found.standing]
+        yield (
+            f"At most {decimal(found.margin)} points of {found.metric} behind the service LLM on"
+            f" the final split: {words}; local minus service {measured_points(found.difference)}"
+        )
+    if verdict.prompts_needed is not None:
+        yield f"A decision needs about {count(verdict.prompts_needed)} test prompts."
+
+
+def print_findings(findings: Iterable[JudgeFinding]) -> None:
+    """What is wrong with the judges, a line each."""
+    from rich.text import Text
+
+    from llamaduo.reporting.tables import finding_words
+    from llamaduo.tasks.showing import visible
+
+    for finding in findings:
+        style = "bold red" if finding.unfit else "bold yellow"
+        console().print(Text(visible(finding_words(finding)), style=style), soft_wrap=True)
 
 
 def exit_code(verdict: Verdict) -> int:

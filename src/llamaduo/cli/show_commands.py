@@ -26,7 +26,11 @@ RunArgument = Annotated[
 ]
 CycleOption = Annotated[
     str | None,
-    typer.Option("--cycle", help="A number, base or final. Left out: the best.", metavar="N"),
+    typer.Option(
+        "--cycle",
+        help="A number, base, final, service or service-final. Left out: the best.",
+        metavar="N",
+    ),
 ]
 CycleNumberOption = Annotated[
     int | None,
@@ -39,8 +43,13 @@ JudgeOption = Annotated[
     str, typer.Option("--judge", help="A part of a judge's name.", metavar="NAME")
 ]
 MetricOption = Annotated[
-    Literal["precision", "similarity"] | None,
-    typer.Option("--metric", help="What --below, --above and the order mean. Left out: the mean."),
+    str | None,
+    typer.Option(
+        "--metric",
+        help="What --below, --above and the order mean: precision, similarity, or one of"
+        " judging.metrics. Left out: the mean.",
+        metavar="NAME",
+    ),
 ]
 BelowOption = Annotated[
     float | None, typer.Option("--below", help="Scores below this.", metavar="SCORE")
@@ -249,7 +258,7 @@ def _wanted(
     prompt: str,
     contains: str,
     judge: str = "",
-    metric: Literal["precision", "similarity"] | None = None,
+    metric: str | None = None,
     below: float | None = None,
     above: float | None = None,
 ) -> Wanted:

@@ -9,10 +9,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from llamaduo.cli.output import console, print_json, print_tables, print_verdict
+from llamaduo.cli.output import console, print_findings, print_json, print_tables, print_verdict
 from llamaduo.errors import UsageError
 from llamaduo.records import Judgement
-from llamaduo.reporting.evidence import Answers, Evidence, gather
+from llamaduo.reporting.answers import Answers
+from llamaduo.reporting.evidence import Evidence, gather
 from llamaduo.reporting.formatting import count, decimal, usd
 from llamaduo.reporting.inside import (
     CallsWanted,
@@ -23,8 +24,23 @@ from llamaduo.reporting.inside import (
     whole_response,
 )
 from llamaduo.reporting.inside_tables import CallSums, call_table
+from llamaduo.reporting.metric_names import words_of
 from llamaduo.reporting.sets import set_words
-from llamaduo.reporting.tables import drops_by_reason, scores_by_cycle, spend, stage_counts, timings
+from llamaduo.reporting.tables import (
+    Table,
+    differences,
+    drops_by_reason,
+    findings,
+    free_scores,
+    judge_report,
+    judging_effort,
+    scores_by_cycle,
+    spend,
+    stage_counts,
+    timings,
+    weakness,
+    win_rates,
+)
 from llamaduo.service.calls import CallRecord, Calls, open_calls
 from llamaduo.service.ledger import SpendRow
 from llamaduo.storage.jsonl import dump_record
@@ -48,15 +64,28 @@ def print_run(directory: RunDirectory) -> None:
         drops_by_reason(evidence),
         timings(evidence),
         spend(evidence),
-        *scores_by_cycle(evidence),
+        *judged_tables(evidence),
     )
     print_tables(tables)
+    print_findings(findings(evidence))
     if evidence.verdict:
         print_verdict(evidence.verdict)
     else:
         stages = list(read_manifest(directory.manifest).stages)
         last = stages[-1] if stages else "none"
         console().print(f"No verdict yet. Last finished stage: {last}", markup=False)
+
+
+def judged_tables(evidence: Evidence) -> list[Table]:
+    """What the judging of all sets came to: by judge, free metrics, against the service LLM."""
+    beside = (free_scores, differences, win_rates, judging_effort)
+    found = [table(evidence) for table in beside]
+    return [*scores_by_cycle(evidence), *(table for table in found if table)]
+
+
+def _weak_tables(evidence: Evidence) -> list[Table]:
+    found = weakness(evidence)
+    return [table for table in (found.every or found.weakest, found.confusion) if table]
 
 
 def run_as_json(directory: RunDirectory) -> dict[str, Any]:
@@ -83,9 +112,12 @@ def print_cycle(directory: RunDirectory, where: str) -> None:
             *(one for one in stage_counts(evidence) if one.columns[0].name == "Set"),
             drops_by_reason(evidence),
             timings(evidence),
-            *scores_by_cycle(evidence),
+            *judged_tables(evidence),
+            *_weak_tables(evidence),
+            *judge_report(evidence),
         ]
     )
+    print_findings(findings(evidence))
     for cycle in evidence.cycles:
         if cycle.verdict:
             print_verdict(cycle.verdict)
@@ -115,7 +147,9 @@ def _only(evidence: Evidence, where: str) -> Evidence:
         split=None,
         base=evidence.base if kind == "base" else Answers(),
         cycles=cycles,
+        service=evidence.service if kind == "service" else Answers(),
         final=evidence.final if kind == "final" else Answers(),
+        service_final=evidence.service_final if kind == "service-final" else Answers(),
     )
 
 
@@ -123,7 +157,10 @@ def _answers(answers: Answers) -> dict[str, Any]:
     return {
         "scores": _or_none(answers.scores),
         "inference": _or_none(answers.inference),
+        "breakdown": _or_none(answers.breakdown),
+        "judges": _or_none(answers.judges),
         "unscored": answers.unscored,
+        "uncompared": answers.uncompared,
     }
 
 
@@ -151,7 +188,7 @@ def response_as_json(one: ScoredResponse) -> dict[str, Any]:
     prompt = [plain(message) for message in one.pair.messages] if one.pair else None
     return {
         **plain(one.response),
-        "scores": _or_none(one.scores),
+        "scores": dict(one.scores.scores) if one.scores else None,
         "prompt": prompt,
         "reference": one.pair.response if one.pair else None,
     }
@@ -185,10 +222,8 @@ def _print_whole(whole: WholeResponse, where: str) -> None:
         f"by the {response.author} model, {response.new_tokens} new tokens, ended by"
         f" {response.finish}"
     )
-    _line(
-        f"similarity {decimal(scores.similarity if scores else None)},"
-        f" precision {decimal(scores.precision if scores else None)}"
-    )
+    known = scores.scores.items() if scores else ()
+    _line(", ".join(f"{words_of(name)} {decimal(score)}" for name, score in known) or "not scored")
     for message in found.pair.messages if found.pair else ():
         _block(f"Prompt: {message.role}", message.content)
     if found.pair:
@@ -202,8 +237,8 @@ def _print_judged(one: JudgedCall) -> None:
     found = one.judgement
     _heading(f"Judgement {found.index} by {found.judge}")
     if isinstance(found, Judgement):
-        _line(f"similarity {found.similarity}: {found.similarity_reason}")
-        _line(f"precision {found.precision}: {found.precision_reason}")
+        for metric, mark in found.marks.items():
+            _line(f"{words_of(metric)} {mark.score}: {mark.reason}")
     else:
         _line(f"unscored: {found.reason}")
     if one.call is None:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ from llamaduo.cli.options import (
     SetOption,
     YesOption,
 )
+from llamaduo.errors import UsageError
 
 if TYPE_CHECKING:
     from llamaduo.records import Verdict
@@ -27,21 +28,45 @@ if TYPE_CHECKING:
 STAGES = {
     "finetune": "Fine-tune the local LLM on the train split and all synthetic pairs so far.",
     "infer": "Let the local LLM answer every held-out prompt K times.",
+    "answer": "Let the service LLM answer the held-out prompts: the ceiling. Costs money.",
     "judge": "Let the judges score every response M times. Costs money.",
     "synthesize": "Ask the service LLM for more pairs like the train split. Costs money.",
 }
-PAID_STAGES = ("judge", "synthesize")
+PAID_STAGES = ("answer", "judge", "synthesize")
 COVERAGE_STAGES = {
     "import": "Read the coverage data into the run; count what is refused and why.",
     "split": "Split the pairs into train, test and final, near-duplicates together.",
 }
+
+ATTACK_PROMPTS = 4
+"""Of how many test prompts the responses are attacked, unless more are asked for."""
+
+AttackOption = Annotated[
+    bool,
+    typer.Option(
+        "--attack",
+        help="Try known attacks on the judges with responses to the test prompts, and say what"
+        " they lift; exit code 3 if one lifts a bad response for real. No stage is done.",
+    ),
+]
+AttackPromptsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--attack-prompts",
+        min=2,
+        help=f"With --attack: responses to how many prompts; {ATTACK_PROMPTS} if left out.",
+        metavar="N",
+        show_default=False,
+    ),
+]
 
 
 def add_stage_commands(app: typer.Typer, panel: str) -> None:
     """Add a command for each stage; those of the coverage data below ``coverage``. That of
     curation takes files of its own, too."""
     for stage, what in STAGES.items():
-        app.command(stage, help=what, rich_help_panel=panel)(_command(stage))
+        command = judge if stage == "judge" else _command(stage)
+        app.command(stage, help=what, rich_help_panel=panel)(command)
     app.command(rich_help_panel=panel)(curate)
     coverage = typer.Typer(help="Import the coverage data, split it once.", no_args_is_help=True)
     for stage, what in COVERAGE_STAGES.items():
@@ -81,6 +106,34 @@ def _command(stage: str) -> Callable[..., None]:
         do_stage(stage, Options(config, overrides, name, rehearse, yes, json))
 
     return command
+
+
+def judge(
+    config: ConfigOption = DEFAULT_CONFIG,
+    overrides: SetOption = None,
+    name: NameOption = None,
+    rehearse: RehearseOption = False,
+    attack: AttackOption = False,
+    attack_prompts: AttackPromptsOption = None,
+    yes: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """The stage, or, beside the stages, attacks on the judges."""
+    options = Options(config, overrides, name, rehearse, yes, json)
+    if attack:
+        _attack(options, attack_prompts or ATTACK_PROMPTS)
+    elif attack_prompts is not None:
+        raise UsageError("--attack-prompts is about attacks.", hint="Add --attack.")
+    else:
+        do_stage("judge", options)
+
+
+def _attack(options: Options, prompts: int) -> None:
+    from llamaduo.cli.attack import attack
+    from llamaduo.cli.session import begin_existing
+
+    session = begin_existing(options.config, options.name, options.rehearse, options.overrides)
+    attack(session, prompts, confirmed=options.yes, as_json=options.json, again=options.again())
 
 
 def do_stage(stage: str, options: Options) -> None:

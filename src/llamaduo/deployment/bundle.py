@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from llamaduo.errors import BundleError, RunError
-from llamaduo.records import Form, Message, Parity, Scores, Terms, Verdict
+from llamaduo.records import Form, JudgeFinding, Message, Parity, Scores, Terms, Verdict
 from llamaduo.storage.atomic import sha256_of, sync_file, sync_folder
 from llamaduo.storage.jsonl import read_record, write_record
 
 MANIFEST = "bundle.json"
 CARD = "README.md"
-FORMAT = 2
+FORMAT = 3
 """Changes when a bundle packed before can no longer be opened."""
 TOKENIZER_FILES = (
     "added_tokens.json",
@@ -54,12 +54,14 @@ class Generation:
 class Bundle:
     """``bundle.json``: what is in the bundle, what it was judged to be, and where it came from.
 
-    ``name`` is what a server calls the model. ``label`` is "target met" or "target missed", and
-    ``target`` in words what was asked for.
+    ``name`` is what a server calls the model. ``label`` is "target met", "target missed" or
+    "undecided", and ``target`` in words what was asked for.
     ``model`` is the base model by the name it was configured with, ``revision`` its commit on
     the Hub, and ``fingerprint`` tells its files from others of that name; an ``adapter`` needs
     it, and a merged model names it without the folders it lay in. ``scores`` are those of the
-    test split, ``final`` those of the final one. ``templates`` has the prompts of judge and
+    test split, ``final`` those of the final one; ``ceiling`` and ``ceiling_final`` are those of
+    the service LLM's own answers to both, and ``findings`` what was found against the judges.
+    ``templates`` has the prompts of judge and
     synthesis with placeholders in them, ``data`` the sha256 of what it was made from, ``files``
     the sha256 of every other file of the bundle.
     """
@@ -80,6 +82,9 @@ class Bundle:
     verdict: Verdict
     scores: Scores
     final: Scores | None = None
+    ceiling: Scores | None = None
+    ceiling_final: Scores | None = None
+    findings: tuple[JudgeFinding, ...] = ()
     parity: Parity | None = None
     terms: Terms | None = None
     rehearsed: bool
@@ -97,7 +102,8 @@ class Bundle:
 
     def same_evidence(self, other: Bundle) -> bool:
         """Whether, besides, both say the same about what that was worth."""
-        return self.same_model(other) and self._agrees(other, "verdict", "label", "target")
+        names = ("verdict", "label", "target", "ceiling", "ceiling_final", "findings")
+        return self.same_model(other) and self._agrees(other, *names)
 
     def _agrees(self, other: Bundle, *names: str) -> bool:
         return all(getattr(self, name) == getattr(other, name) for name in names)

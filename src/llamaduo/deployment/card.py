@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from llamaduo.deployment.bundle import Bundle
 from llamaduo.deployment.dataset import SYNTHETIC, TRAINED_ON, DataFacts, Personal, together
 from llamaduo.deployment.licence import hub_name, shown_name
-from llamaduo.records import METRICS, MetricScores, Scores, Terms
+from llamaduo.records import METRICS, Interval, Measure, Metric, MetricScores, Scores, Terms
 from llamaduo.redaction.find import PERSONAL
 from llamaduo.tasks.settings import TaskKind, TaskSettings
 from llamaduo.tasks.showing import markdown_block, markdown_inline
@@ -71,6 +71,10 @@ class CardFacts:
         return self.bundle.verdict.outcome == "passed"
 
     @property
+    def undecided(self) -> bool:
+        return self.bundle.verdict.outcome == "undecided"
+
+    @property
     def trained(self) -> bool:
         return self.bundle.cycle is not None
 
@@ -102,6 +106,7 @@ def card(facts: CardFacts) -> str:
         task=facts.task,
         rehearsal=REHEARSAL if facts.bundle.rehearsed else "",
         evaluations=list(_evaluations(facts)),
+        parity_metrics=_parity_metrics(facts.bundle),
         thresholds=_thresholds(facts),
         ollama=re.sub(r"[^a-z0-9._-]", "-", facts.bundle.name.lower()),
         base_for_code=_base_for_code(facts.bundle),
@@ -192,18 +197,38 @@ def _evaluations(facts: CardFacts) -> Iterator[Evaluation]:
         ("This model, test split", bundle.scores),
         ("This model, final split (judged once, after the loop)", bundle.final),
         ("The base model before fine-tuning, test split", facts.base if facts.trained else None),
+        (f"{_THE_SERVICE}, test split{_favoured(bundle)}", bundle.ceiling),
+        (f"{_THE_SERVICE}, final split{_favoured(bundle)}", bundle.ceiling_final),
     ):
         if scores is not None:
             yield Evaluation(title, scores, tuple(_lines(scores)))
 
 
+_THE_SERVICE = "The service LLM's own answers"
+
+
+def _favoured(bundle: Bundle) -> str:
+    """A mark for the ceiling that was judged against its own replies, all or in part."""
+    return " (favoured)" if "service" in bundle.verdict.reference_sources else ""
+
+
 def _lines(scores: Scores) -> Iterator[Line]:
     """Each judge's scores; the panel's where it has more than one judge."""
-    panels = {"panel (mean of the judges)": scores.panel} if len(scores.judges) > 1 else {}
+    panels = {"panel (all judges together)": scores.panel} if len(scores.judges) > 1 else {}
     for judge, by_metric in {**panels, **scores.judges}.items():
-        for metric in METRICS:
-            if found := by_metric.get(metric):
-                yield Line(judge, metric, found)
+        for metric, found in by_metric.items():
+            yield Line(judge, _metric_words(metric), found)
+
+
+def _metric_words(name: Metric) -> str:
+    return "ROUGE-L" if name == "rouge_l" else name.replace("_", " ")
+
+
+def _parity_metrics(bundle: Bundle) -> tuple[Metric, ...]:
+    """What was scored in the parity check; the paper's two first."""
+    checks = bundle.parity.checks if bundle.parity else ()
+    scored = (metric for check in checks for metric in check.score_difference)
+    return tuple(dict.fromkeys((*METRICS, *scored)))
 
 
 def _thresholds(facts: CardFacts) -> tuple[int, ...]:
@@ -232,6 +257,9 @@ def _environment() -> Environment:
         block=markdown_block,
         shown_name=shown_name,
         decimal=_decimal,
+        measured=_measured,
+        metric_words=_metric_words,
+        ranged=_ranged,
         plural=_plural,
     )
     environment.globals.update(kinds=KINDS, personal_words=PERSONAL)
@@ -240,6 +268,17 @@ def _environment() -> Environment:
 
 def _decimal(value: float | None) -> str:
     return "—" if value is None else f"{value:,.1f}"
+
+
+def _ranged(value: float | None, interval: Interval | None) -> str:
+    """A figure with its 95 % interval, if it has one: ``84.2 [81.0, 87.1]``."""
+    if value is None or interval is None:
+        return _decimal(value)
+    return f"{_decimal(value)} [{_decimal(interval.low)}, {_decimal(interval.high)}]"
+
+
+def _measured(measure: Measure) -> str:
+    return _ranged(measure.value, measure.interval)
 
 
 def _plural(number: int, noun: str) -> str:

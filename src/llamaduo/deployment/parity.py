@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llamaduo.records import (
-    METRICS,
     Divergence,
     Metric,
     MetricScores,
@@ -60,7 +59,8 @@ def gains(
     """
     return {
         metric: _gain(before[metric].mean_score, after[metric].mean_score, differing / prompts)
-        for metric in METRICS
+        for metric in before
+        if metric in after
     }
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from functools import partial
 
-from llamaduo.errors import QuestionRefused, StageFailed, UsageError
+from llamaduo.errors import StageFailed
+from llamaduo.evaluation.asking import Turn, ask_all, check_judges, pairs_of
 from llamaduo.evaluation.replies import read_judgement
 from llamaduo.evaluation.settings import JudgingSettings
 from llamaduo.records import (
-    Event,
+    JudgeFinding,
     Judgement,
     Judgements,
-    Message,
     Notify,
     Pair,
     Question,
@@ -24,26 +22,12 @@ from llamaduo.records import (
     Unscored,
     silent,
 )
-from llamaduo.service.lanes import Lane, work_through
-from llamaduo.service.persistence import ask_until_read
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.tasks.settings import TaskSettings
-from llamaduo.tasks.templates import (
-    JUDGEMENT_SCHEMA,
-    JUDGEMENT_SHAPE,
-    judge_messages,
-    repair_messages,
-)
+from llamaduo.tasks.templates import JUDGEMENT_SHAPE, judge_messages, judgement_schema
 
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """One judgement to get: this judge, this response, the ``index``-th of M times."""
-
-    judge: ServiceLLM
-    response: Response
-    index: int
-    messages: tuple[Message, ...]
+Due = tuple[Response, int]
+"""A judgement to get: of this response, the so-many-th from 0."""
 
 
 async def judge(
@@ -59,10 +43,8 @@ async def judge(
     """Have every judge score every response M times: judges × responses × M judgements.
 
     An empty response is judged like any other. Equal responses to one prompt make equal
-    questions, which the ledger answers once. A reply of the wrong shape gets one repair call,
-    then the question is asked again, five attempts in all; if none is better, or if the judge
-    refuses the question, the judgement is an :class:`Unscored`. Scored and unscored come in the
-    order of judges, responses and index, whatever the order of arrival.
+    questions, which the ledger answers once. A judgement that cannot be had is an
+    :class:`Unscored`. Scored and unscored come in the order of judges, responses and index.
 
     Raises:
         UsageError: no judge, or two judges of one name.
@@ -70,47 +52,73 @@ async def judge(
         ServiceError: the first that a judge raised, refused questions aside. Replies that
             have come are in the ledger, so the same call made again goes on from there.
     """
-    _check_judges(judges)
-    asked = _messages(responses, pairs, task)
     repeats = range(settings.judgements_per_response)
-    lanes = [
-        Lane(
-            [_Turn(j, r, m, asked[r.id]) for r in responses for m in repeats],
-            j.concurrency,
-            j.leave,
+    due = [(response, index) for response in responses for index in repeats]
+    return await judge_due(due, pairs, judges, settings, task, stage=stage, notify=notify)
+
+
+async def judge_due(
+    due: Sequence[Due],
+    pairs: Sequence[Pair],
+    judges: Sequence[ServiceLLM],
+    settings: JudgingSettings,
+    task: TaskSettings,
+    *,
+    stage: str = "judge",
+    notify: Notify = silent,
+) -> Judgements:
+    """Like :func:`judge`, for the judgements that are ``due``, from every judge."""
+    check_judges(judges)
+    responses = list({response.id: response for response, _ in due}.values())
+    asked = {
+        response.id: judge_messages(
+            task, pair, response.text, settings.metrics, settings.max_characters
         )
-        for j in judges
-    ]
-    total = sum(len(lane.items) for lane in lanes)
-    outcomes: Counter[type] = Counter()
+        for response, pair in zip(responses, pairs_of(responses, pairs).values(), strict=True)
+    }
+    schema = judgement_schema(settings.all_metrics)
 
-    async def take(turn: _Turn) -> Judgement | Unscored:
-        outcome = await _judge_once(turn, stage, settings.temperature)
-        outcomes[type(outcome)] += 1
-        detail = f"{outcomes[Unscored]} unscored" if outcomes[Unscored] else ""
-        notify(Event(stage, outcomes.total(), total, "judgements", detail))
-        return outcome
+    def turn(one: ServiceLLM, response: Response, index: int) -> Turn:
+        question = Question(
+            stage=stage,
+            messages=asked[response.id],
+            sample=index,
+            shape=JUDGEMENT_SHAPE,
+            schema=schema,
+            temperature=settings.temperature,
+            about=(response.pair_id,),
+        )
+        return Turn(one, response, index, question)
 
-    results = await work_through(lanes, take)
-    return Judgements(
-        scored=tuple(r for r in results if isinstance(r, Judgement)),
-        unscored=tuple(r for r in results if isinstance(r, Unscored)),
-    )
+    def read(turn: Turn, reply: Reply, misread: int) -> Judgement:
+        return Judgement(
+            response_id=turn.response.id,
+            pair_id=turn.response.pair_id,
+            judge=turn.judge.name,
+            index=turn.index,
+            marks=read_judgement(reply, settings.all_metrics),
+            snapshot=reply.snapshot,
+            call=reply.key,
+            misread=misread,
+        )
+
+    turns = [[turn(one, response, index) for response, index in due] for one in judges]
+    return Judgements(*await ask_all(turns, read, stage=stage, unit="judgements", notify=notify))
 
 
-def check_unscored(judgements: Judgements, settings: JudgingSettings) -> None:
-    """Refuse to go on when too many judgements did not count.
+def check_unscored(scored: int, unscored: Iterable[Unscored], settings: JudgingSettings) -> None:
+    """Refuse to go on when too many judgements did not count, beside so many that did.
 
     Raises:
         StageFailed: the unscored share of all judgements is above ``max_unscored``.
     """
-    unscored = len(judgements.unscored)
-    total = unscored + len(judgements.scored)
-    if unscored <= Fraction(str(settings.max_unscored)) * total:
+    lost = tuple(unscored)
+    total = scored + len(lost)
+    if len(lost) <= Fraction(str(settings.max_unscored)) * total:
         return
-    reasons = Counter(f"{u.reason} ({u.judge})" for u in judgements.unscored).most_common(3)
+    reasons = Counter(f"{one.reason} ({one.judge})" for one in lost).most_common(3)
     raise StageFailed(
-        f"Judging: {unscored} of {total} judgements ({unscored / total:.1%}) could not be scored;"
+        f"Judging: {len(lost)} of {total} judgements ({len(lost) / total:.1%}) could not be scored;"
         f" at most {settings.max_unscored:.1%} may be. Most frequent: "
         + "; ".join(f"{count} × {reason}" for reason, count in reasons)
         + ".",
@@ -119,75 +127,16 @@ def check_unscored(judgements: Judgements, settings: JudgingSettings) -> None:
     )
 
 
-def _check_judges(judges: Sequence[ServiceLLM]) -> None:
-    if not judges:
-        raise UsageError("There is no judge.", hint="Name one under judging.judges, or a service.")
-    name, count = Counter(judge.name for judge in judges).most_common(1)[0]
-    if count > 1:
-        raise UsageError(
-            f"The judge {name} is listed {count} times.",
-            hint="List each model once under judging.judges;"
-            " judging.judgements_per_response makes one judge repeat itself.",
+def check_fit(findings: Iterable[JudgeFinding], where: str) -> None:
+    """Refuse to go on with a judge whose scores are no evidence.
+
+    Raises:
+        StageFailed: one of ``findings`` calls its judge unfit. Nothing may pass by such scores.
+    """
+    unfit = [finding.words for finding in findings if finding.unfit]
+    if unfit:
+        raise StageFailed(
+            f"Judging {where}: " + " ".join(unfit),
+            hint="Name another judge under judging.judges and start a run with --name; the base"
+            " model's judging can be repeated in this one. Every reply is in the run's ledger.",
         )
-
-
-def _messages(
-    responses: Sequence[Response], pairs: Sequence[Pair], task: TaskSettings
-) -> dict[str, tuple[Message, ...]]:
-    """What the judges are asked, by response id."""
-    by_id = {pair.id: pair for pair in pairs}
-    for response in responses:
-        if response.pair_id not in by_id:
-            raise StageFailed(
-                f"Response {response.id} answers prompt {response.pair_id},"
-                " which is not in the split that is judged.",
-                hint="The responses belong to another split; run inference again.",
-            )
-    return {r.id: judge_messages(task, by_id[r.pair_id], r.text) for r in responses}
-
-
-async def _judge_once(turn: _Turn, stage: str, temperature: float | None) -> Judgement | Unscored:
-    question = Question(
-        stage=stage,
-        messages=turn.messages,
-        sample=turn.index,
-        shape=JUDGEMENT_SHAPE,
-        schema=JUDGEMENT_SCHEMA,
-        temperature=temperature,
-        about=(turn.response.pair_id,),
-    )
-
-    def mend(reply: Reply, reason: str) -> tuple[Message, ...]:
-        return repair_messages(turn.messages, reply.text, reason)
-
-    try:
-        return await ask_until_read(turn.judge, question, partial(_judgement, turn), mend)
-    except QuestionRefused as refused:
-        return _unscored(turn, refused.reason, refused.call)
-
-
-def _unscored(turn: _Turn, reason: str, call: str | None) -> Unscored:
-    return Unscored(
-        response_id=turn.response.id,
-        pair_id=turn.response.pair_id,
-        judge=turn.judge.name,
-        index=turn.index,
-        reason=reason,
-        call=call,
-    )
-
-
-def _judgement(turn: _Turn, reply: Reply) -> Judgement:
-    marks = read_judgement(reply)
-    return Judgement(
-        response_id=turn.response.id,
-        pair_id=turn.response.pair_id,
-        judge=turn.judge.name,
-        index=turn.index,
-        similarity=marks["similarity"].score,
-        precision=marks["precision"].score,
-        similarity_reason=marks["similarity"].reason,
-        precision_reason=marks["precision"].reason,
-        snapshot=reply.snapshot,
-        call=reply.key,
-    )

@@ -6,34 +6,48 @@ measurement, and 5 of 21 malformed replies got a wrong score from a lenient read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from llamaduo.records import METRICS, Metric, Reply
+from llamaduo.records import METRICS, Mark, Metric, Reply
 from llamaduo.service.parsing import MalformedReply, parse_object
 
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One metric's part of a judgement: a whole score from 0 to 100, and why."""
-
-    score: int
-    reason: str
+Better = Literal["first", "second", "tie"]
 
 
-def read_judgement(reply: Reply) -> dict[Metric, Mark]:
-    """The marks of a reply, for both metrics.
+def read_judgement(reply: Reply, metrics: Sequence[Metric] = METRICS) -> dict[Metric, Mark]:
+    """The marks of a reply, one for each of ``metrics``.
 
     Raises:
         MalformedReply: the reply was cut off, is not one JSON object, lacks a key, has one
             too many, or holds a score that is not a whole number from 0 to 100.
     """
+    judgement = _whole_object(reply)
+    _check_keys(judgement, metrics, "the judgement")
+    return {metric: _mark(judgement[metric], metric) for metric in metrics}
+
+
+def read_comparison(reply: Reply) -> tuple[Better, str]:
+    """Which response a reply prefers, and why.
+
+    Raises:
+        MalformedReply: the reply was cut off, is not one JSON object of the right keys, or prefers
+            something else than "first", "second" or "tie".
+    """
+    comparison = _whole_object(reply)
+    _check_keys(comparison, ("reason", "better"), "the comparison")
+    better, reason = comparison["better"], comparison["reason"]
+    if not isinstance(reason, str):
+        raise MalformedReply("reason is not a string")
+    if better not in ("first", "second", "tie"):
+        raise MalformedReply('better is not "first", "second" or "tie"')
+    return better, reason
+
+
+def _whole_object(reply: Reply) -> dict[str, Any]:
     if reply.finish == "length":
         raise MalformedReply("the reply was cut off at its token limit")
-    judgement = parse_object(reply.text)
-    _check_keys(judgement, METRICS, "the judgement")
-    return {metric: _mark(judgement[metric], metric) for metric in METRICS}
+    return parse_object(reply.text)
 
 
 def _mark(value: object, metric: Metric) -> Mark:
@@ -49,6 +63,6 @@ def _mark(value: object, metric: Metric) -> Mark:
     return Mark(score, reason)
 
 
-def _check_keys(value: Mapping[str, Any], wanted: tuple[str, ...], what: str) -> None:
+def _check_keys(value: Mapping[str, Any], wanted: Sequence[str], what: str) -> None:
     if set(value) != set(wanted):
         raise MalformedReply(f"{what} must have exactly the keys {' and '.join(wanted)}")

@@ -1,108 +1,136 @@
 """Eq. 3 to 6 as arithmetic: judgements in, mean scores and coverage percentages out.
 
-Sums are exact fractions until the last step, so the order of judgements never matters and a
-response whose score equals ζ reaches ζ.
-
 For one judge and one metric, with n scored and u unscored judgements of response j:
 
-* V^j (Eq. 5) is the mean of the n scores, and exists where n > 0;
+* V^j (Eq. 5) is the mean (or median) of the n scores, and exists where n > 0;
 * V (Eq. 3) is the mean of V^j over the responses that have one;
 * C at ζ (Eq. 4) is the share of these responses with V^j ≥ ζ, in percent;
 * the lowest and highest V are what Eq. 3 and 5 would give, over all responses that a judge was
   asked about, if each of the u missing scores had been 0, or 100.
 
-For the panel, V^j is the mean over the judges that scored j of each judge's V^j, so that a
-judge that was unscored more often has no less say in the others.
+For the panel, V^j is the mean (or median) over the judges that scored j of each judge's V^j.
+Intervals treat the prompts as the sample: see :mod:`llamaduo.evaluation.intervals`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 from llamaduo.errors import StageFailed
+from llamaduo.evaluation.free import SHARES, free_measures, measure_each
+from llamaduo.evaluation.intervals import (
+    difference_of,
+    difference_of_shares,
+    mean_of,
+    share_of,
+)
 from llamaduo.evaluation.settings import JudgingSettings
-from llamaduo.records import METRICS, Judgements, Metric, MetricScores, Pair, Response, Scores
-from llamaduo.tasks.metrics import exact_match
+from llamaduo.evaluation.tallies import (
+    Tallies,
+    aggregate_of,
+    mean,
+    mean_if,
+    of_panel,
+    tally,
+    values,
+)
+from llamaduo.evaluation.win_rates import win_rates
+from llamaduo.records import (
+    Comparisons,
+    Interval,
+    Judged,
+    Judgements,
+    JudgingEffort,
+    Measure,
+    Metric,
+    MetricScores,
+    Pair,
+    Response,
+    Scores,
+)
+from llamaduo.tasks.settings import TaskSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
 
 
-@dataclass(slots=True)
-class _Tally:
-    """One judge's judgements of one response: scores by metric, and how many were unscored."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a set of responses is scored beside: the service LLM's own answers to the same
+    prompts, and the comparisons with them."""
 
-    similarity: int = 0
-    precision: int = 0
-    scored: int = 0
-    unscored: int = 0
-
-    def score(self, metric: Metric) -> Fraction:
-        """V^j (Eq. 5), where there is a score."""
-        return Fraction(self._sum(metric), self.scored)
-
-    def score_if(self, metric: Metric, assumed: int) -> Fraction:
-        """V^j if every unscored judgement had been ``assumed``."""
-        filled = self._sum(metric) + assumed * self.unscored
-        return Fraction(filled, self.scored + self.unscored)
-
-    def _sum(self, metric: Metric) -> int:
-        return self.precision if metric == "precision" else self.similarity
-
-
-_ByResponse = Mapping[str, Sequence[_Tally]]
-"""Response id → the tallies of the judges that were asked about it."""
+    service: Judged | None = None
+    comparisons: Comparisons = field(default_factory=Comparisons)
 
 
 def score(
-    responses: Sequence[Response],
+    judged: Judged,
     pairs: Sequence[Pair],
-    judgements: Judgements,
     settings: JudgingSettings,
+    task: TaskSettings,
+    *,
+    beside: Beside | None = None,
+    effort: JudgingEffort | None = None,
+    confidence: float = CONFIDENCE,
 ) -> Scores:
     """The scores of one set of responses, for each judge and for the panel.
 
     ``prompts`` counts the ``pairs`` that were answered and ``set_aside`` those that were not;
-    ``exact_match`` is a share of all responses, judged or not (0 when there is none).
+    free metrics are of all responses, judged or not. ``confidence`` is every interval's.
 
     Raises:
         StageFailed: a judgement is not of one of these responses.
     """
-    tallies = _tally(judgements)
+    responses, tallies = judged.responses, tally(judged.judgements)
     _check_belong(tallies, responses)
-    panel: dict[str, list[_Tally]] = defaultdict(list)
-    for by_response in tallies.values():
-        for response_id, tally in by_response.items():
-            panel[response_id].append(tally)
+    prompts = _numbered(responses)
     answered = {response.pair_id for response in responses}
+
+    def metrics(of: Tallies) -> dict[Metric, MetricScores]:
+        return {
+            metric: _scores(of, metric, prompts, settings, confidence)
+            for metric in settings.all_metrics
+        }
+
+    beside = beside or Beside()
     return Scores(
         prompts=len(answered),
         responses=len(responses),
         judges={
-            name: _all_metrics({i: [t] for i, t in by_response.items()}, settings)
+            name: metrics({i: [one] for i, one in by_response.items()})
             for name, by_response in sorted(tallies.items())
         },
-        panel=_all_metrics(panel, settings),
-        exact_match=_exact_match(responses, pairs),
+        panel=metrics(of_panel(tallies)),
+        free=free_measures(responses, pairs, task),
         set_aside=len({pair.id for pair in pairs} - answered),
+        judged_prompts=len({one.pair_id for one in judged.judgements.scored}),
+        versus_service=_versus(judged, beside.service, pairs, settings, task, confidence)
+        if beside.service
+        else {},
+        win_rates=win_rates(beside.comparisons, confidence),
+        effort=effort,
     )
 
 
-def _tally(judgements: Judgements) -> dict[str, dict[str, _Tally]]:
-    """Judge → response id → tally."""
-    tallies: dict[str, dict[str, _Tally]] = defaultdict(lambda: defaultdict(_Tally))
-    for judgement in judgements.scored:
-        tally = tallies[judgement.judge][judgement.response_id]
-        tally.similarity += judgement.similarity
-        tally.precision += judgement.precision
-        tally.scored += 1
-    for unscored in judgements.unscored:
-        tallies[unscored.judge][unscored.response_id].unscored += 1
-    return tallies
+def panel_values(
+    judgements: Judgements, settings: JudgingSettings
+) -> dict[str, dict[Metric, float]]:
+    """The panel's score of every response that has one: response id → metric → score."""
+    panel, aggregate = of_panel(tally(judgements)), aggregate_of(settings.aggregate)
+    found: dict[str, dict[Metric, float]] = {}
+    for metric in settings.all_metrics:
+        for response_id, value in values(panel, metric, aggregate).items():
+            found.setdefault(response_id, {})[metric] = float(value)
+    return found
 
 
 def _check_belong(
-    tallies: Mapping[str, Mapping[str, _Tally]], responses: Sequence[Response]
+    tallies: Mapping[str, Mapping[str, object]], responses: Sequence[Response]
 ) -> None:
     known = {response.id for response in responses}
     strangers = {i for by_response in tallies.values() for i in by_response} - known
@@ -114,46 +142,112 @@ def _check_belong(
         )
 
 
-def _all_metrics(tallies: _ByResponse, settings: JudgingSettings) -> dict[Metric, MetricScores]:
-    return {metric: _scores(tallies, metric, settings.score_thresholds) for metric in METRICS}
+def _numbered(responses: Iterable[Response]) -> dict[str, int]:
+    """Response id → the number of its prompt."""
+    numbers: dict[str, int] = {}
+    return {one.id: numbers.setdefault(one.pair_id, len(numbers)) for one in responses}
 
 
-def _scores(tallies: _ByResponse, metric: Metric, thresholds: Iterable[int]) -> MetricScores:
-    values = [
-        _mean([t.score(metric) for t in judges if t.scored])
-        for judges in tallies.values()
-        if any(t.scored for t in judges)
-    ]
-    lowest, highest = (_mean_if(tallies, metric, assumed) for assumed in (0, 100))
+def _scores(
+    tallies: Tallies,
+    metric: Metric,
+    prompts: Mapping[str, int],
+    settings: JudgingSettings,
+    confidence: float,
+) -> MetricScores:
+    aggregate = aggregate_of(settings.aggregate)
+    found = values(tallies, metric, aggregate)
+    lowest, highest = (mean_if(tallies, metric, aggregate, assumed) for assumed in (0, 100))
+    shares: dict[int, float] = {}
+    intervals: dict[int, Interval] = {}
+    clusters = _array([prompts[i] for i in found], whole=True)
+    for threshold in settings.score_thresholds if found else ():
+        hits = [float(value >= threshold) for value in found.values()]
+        shares[threshold] = 100 * sum(hits) / len(hits)
+        intervals[threshold] = share_of(_array(hits), clusters, confidence=confidence)
     return MetricScores(
-        mean_score=float(_mean(values)) if values else None,
-        coverage_percentage={
-            threshold: _share(values, threshold) for threshold in thresholds if values
-        },
-        responses=len(values),
-        scored=sum(t.scored for judges in tallies.values() for t in judges),
-        unscored=sum(t.unscored for judges in tallies.values() for t in judges),
+        mean_score=float(mean(list(found.values()))) if found else None,
+        coverage_percentage=shares,
+        responses=len(found),
+        scored=sum(one.scored for judges in tallies.values() for one in judges),
+        unscored=sum(one.unscored for judges in tallies.values() for one in judges),
         lowest=lowest,
         highest=highest,
+        interval=mean_of(_array(found.values()), clusters, confidence=confidence)
+        if found
+        else None,
+        intervals=intervals,
     )
 
 
-def _mean_if(tallies: _ByResponse, metric: Metric, assumed: int) -> float:
-    """V if every unscored judgement had been ``assumed``; that itself if nothing was judged."""
-    values = [_mean([t.score_if(metric, assumed) for t in judges]) for judges in tallies.values()]
-    return float(_mean(values)) if values else float(assumed)
+def _array(items: Iterable[float | Fraction], *, whole: bool = False) -> NDArray[Any]:
+    import numpy as np
+
+    kind = np.int64 if whole else np.float64
+    return np.array([float(item) for item in items]).astype(kind)
 
 
-def _mean(values: Sequence[Fraction]) -> Fraction:
-    return sum(values, Fraction()) / len(values)
+# --- beside the service LLM -----------------------------------------------------------------
 
 
-def _share(values: Sequence[Fraction], threshold: int) -> float:
-    """The percentage of ``values`` that reach ``threshold`` (the sum in Eq. 4)."""
-    return 100 * sum(value >= threshold for value in values) / len(values)
+def _versus(
+    judged: Judged,
+    service: Judged,
+    pairs: Sequence[Pair],
+    settings: JudgingSettings,
+    task: TaskSettings,
+    confidence: float,
+) -> dict[str, Measure]:
+    """How much higher the panel's scores and the free metrics are than the service LLM's, in
+    points, over the prompts that both answered."""
+    ours, theirs = (_by_name(one, pairs, settings, task) for one in (judged, service))
+    found = {
+        name: _difference(name, ours[name], judged, theirs[name], service, confidence)
+        for name in ours
+        if name in theirs
+    }
+    return {name: measure for name, measure in found.items() if measure}
 
 
-def _exact_match(responses: Sequence[Response], pairs: Sequence[Pair]) -> float:
-    references = {pair.id: pair.response for pair in pairs}
-    hits = sum(exact_match(r.text, references[r.pair_id]) for r in responses)
-    return 100 * hits / len(responses) if responses else 0.0
+def _by_name(
+    judged: Judged, pairs: Sequence[Pair], settings: JudgingSettings, task: TaskSettings
+) -> dict[str, dict[str, float]]:
+    """Metric, judged or free → response id → value from 0 to 100."""
+    found: dict[str, dict[str, float]] = {metric: {} for metric in settings.all_metrics}
+    for response_id, scores in panel_values(judged.judgements, settings).items():
+        for metric, value in scores.items():
+            found[metric][response_id] = value
+    measures = measure_each(judged.responses, pairs, task)
+    for response, values_of in zip(judged.responses, measures, strict=True):
+        for name, value in values_of.items():
+            found.setdefault(name, {})[response.id] = value
+    return found
+
+
+def _difference(
+    name: str,
+    ours: Mapping[str, float],
+    judged: Judged,
+    theirs: Mapping[str, float],
+    service: Judged,
+    confidence: float,
+) -> Measure | None:
+    prompts = {pair_id: n for n, pair_id in enumerate(dict.fromkeys(_prompts(judged, service)))}
+    sides = []
+    for values_of, one in ((ours, judged), (theirs, service)):
+        known = [r for r in one.responses if r.id in values_of]
+        sides.append(_array(values_of[r.id] for r in known))
+        sides.append(_array((prompts[r.pair_id] for r in known), whole=True))
+    if not set(sides[1].tolist()) & set(sides[3].tolist()):
+        return None  # no prompt in common: nothing to compare
+    if name in SHARES:
+        left, right = sides[0] / 100, sides[2] / 100
+        found = difference_of_shares(left, sides[1], right, sides[3], confidence=confidence)
+    else:
+        found = difference_of(*sides, confidence=confidence)
+    value, interval, both = found
+    return Measure(value, interval, both, len(sides[0]))
+
+
+def _prompts(judged: Judged, service: Judged) -> Iterable[str]:
+    return (response.pair_id for one in (judged, service) for response in one.responses)

@@ -7,11 +7,20 @@ the uninterrupted run would have.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from math import fsum
+from dataclasses import replace
 
+from llamaduo.evaluation.intervals import prompts_needed
 from llamaduo.evaluation.settings import LimitSettings, TargetSettings
-from llamaduo.records import METRICS, Outcome, ReferenceSource, Scores, Verdict
+from llamaduo.evaluation.standing import aims, closeness
+from llamaduo.records import (
+    Measure,
+    NonInferiority,
+    Outcome,
+    ReferenceSource,
+    Scores,
+    Standing,
+    Verdict,
+)
 
 _ROUNDING = 1e-9
 """Points. A gain of min_gain that lost its last bits to binary fractions is still that gain."""
@@ -24,63 +33,23 @@ FINAL_NOT_JUDGED = "The budget ended before the final split was judged (limits.b
 """What the reason of a verdict ends with where that is so."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Aim:
-    """One configured target: what is measured, what came out (None: unknown), and ε."""
-
-    name: str
-    value: float | None
-    bound: float
-    unknown: str
-    """Why ``value`` is None, where it is."""
-
-    @property
-    def met(self) -> bool:
-        return self.value is not None and self.value >= self.bound
-
-
-def in_words(target: TargetSettings) -> tuple[str, ...]:
-    """Every configured target: what is measured, and how much of it is asked for."""
-    return tuple(
-        f"{metric} {what} {bound:g}"
-        for metric in METRICS
-        for what, bound in (
-            ("mean score", target.of(metric).mean_score),
-            *(
-                (f"coverage percentage (ζ = {threshold})", share)
-                for threshold, share in sorted(target.of(metric).coverage_percentage.items())
-            ),
-        )
-        if bound is not None
-    )
-
-
-def standing(scores: Scores, target: TargetSettings) -> float:
-    """How near to the target, in points: the mean of min(value, ε) over the configured targets.
-
-    What goes beyond one ε makes up for nothing that is missing at another, so a cycle that
-    meets every target stands higher than any that does not. A value that is unknown is 0.
-    """
-    parts = [min(aim.value or 0.0, aim.bound) for aim in _aims(scores, target)]
-    return fsum(parts) / len(parts)
-
-
 def shortfalls(scores: Scores, target: TargetSettings) -> tuple[str, ...]:
     """What stands between these scores and a pass, in words with numbers. Empty: nothing does.
 
-    What is unknown is not met: nothing was scored, or ζ was not measured. Nor is any target
-    when more than :data:`MAX_SET_ASIDE_PERCENT` of the prompts were set aside as too long.
+    What is unknown is not met: nothing was scored, or ζ was not measured; nor, with
+    ``evidence: interval``, what may be below ε. No target is met when more than
+    :data:`MAX_SET_ASIDE_PERCENT` of the prompts were set aside as too long.
     """
-    missed = tuple(_words(aim) for aim in _aims(scores, target) if not aim.met)
+    missed = tuple(aim.words for aim in aims(scores, target) if aim.standing(target) != "met")
     return (*missed, _too_many_set_aside(scores)) if _lacks_prompts(scores) else missed
 
 
 def best_cycle(history: Sequence[Scores], target: TargetSettings) -> int:
-    """The first cycle that meets the target; if none does, the one that stands highest.
+    """The first cycle that meets the target; if none does, the one that stands nearest to it.
 
     Ties go to the earlier cycle: it was trained for less.
     """
-    ranks = [(not shortfalls(scores, target), standing(scores, target)) for scores in history]
+    ranks = [(not shortfalls(scores, target), closeness(scores, target)) for scores in history]
     return ranks.index(max(ranks))
 
 
@@ -98,17 +67,35 @@ def reach_verdict(
     A target that is met wins over every limit. Otherwise the loop stops when the budget or
     the cycles are used up, on a plateau, or when nothing but prompts that do not fit is in the
     way; every cause that holds is named, because lifting one alone would not let the loop go on.
+    A loop that ends where no target is missed for certain is undecided: it says how many prompts
+    a decision would take.
     """
     best = best_cycle(history, target)
     missing = shortfalls(history[best], target)
     causes = tuple(_causes(history, target, limits, spent_usd, budget_exhausted))
-    outcome: Outcome = "passed" if not missing else "stopped" if causes else "continue"
-    reason = {
-        "passed": f"Cycle {best} meets every target.",
-        "stopped": f"The target is missed, and the loop ends: {'; '.join(causes)}."
-        f" The best is cycle {best}.",
-        "continue": f"Cycle {len(history) - 1} misses the target; more pairs are synthesized.",
-    }[outcome]
+    thin = _is_thin(history[best], target)
+    needed = _prompts_needed(history[best], target) if missing and causes and thin else None
+    outcome: Outcome = "continue"
+    reason = f"Cycle {len(history) - 1} misses the target; more pairs are synthesized."
+    if not missing:
+        outcome, reason = "passed", f"Cycle {best} meets every target."
+    elif causes and thin:
+        outcome = "undecided"
+        reason = (
+            "The evidence is too thin to say whether the target is met, and the loop ends:"
+            f" {'; '.join(causes)}. The best is cycle {best}. {_needed(needed, history[best])}"
+        )
+    elif causes:
+        outcome = "stopped"
+        reason = (
+            f"The target is missed, and the loop ends: {'; '.join(causes)}."
+            f" The best is cycle {best}."
+        )
+    elif _is_thin(history[-1], target):
+        reason = (
+            f"Cycle {len(history) - 1} may or may not meet the target, and there is nothing more"
+            " to judge; more pairs are synthesized."
+        )
     return Verdict(
         outcome=outcome,
         reason=reason + _note(history[best]),
@@ -116,7 +103,11 @@ def reach_verdict(
         best_cycle=best,
         reference_sources=tuple(sorted(set(reference_sources))),
         shortfalls=missing,
+        prompts_needed=needed,
     )
+
+
+# --- why the loop ends ------------------------------------------------------------------------
 
 
 def _causes(
@@ -132,17 +123,34 @@ def _causes(
         yield f"the budget is used up, ${spent_usd:,.2f}{budget} spent (limits.budget_usd)"
     if len(history) >= limits.cycles:
         yield f"all {limits.cycles} cycles have run (limits.cycles)"
-    gain = _recent_gain([standing(scores, target) for scores in history], limits.patience)
+    gain = _recent_gain([closeness(scores, target) for scores in history], limits.patience)
     if gain is not None and gain < limits.min_gain - _ROUNDING:
         yield (
             f"the best score gained {_digits(gain, limits.min_gain)} points in the last"
             f" {limits.patience} cycles, less than {limits.min_gain:g} (limits.min_gain)"
         )
     if any(
-        _lacks_prompts(scores) and all(aim.met for aim in _aims(scores, target))
+        _lacks_prompts(scores)
+        and all(aim.standing(target) == "met" for aim in aims(scores, target))
         for scores in history
     ):
         yield "every target is met but for prompts that do not fit, which no cycle changes"
+
+
+def _recent_gain(standings: Sequence[float], patience: int) -> float | None:
+    """By how much the last ``patience`` cycles raised the best standing. None: too early."""
+    if len(standings) <= patience:
+        return None
+    return max(standings) - max(standings[:-patience])
+
+
+def _digits(value: float, bound: float) -> str:
+    """``value`` with one decimal, or as many as it takes to look smaller than ``bound``."""
+    texts = (f"{value:.{digits}f}" for digits in range(1, 16))
+    return next((text for text in texts if float(text) < bound), repr(value))
+
+
+# --- prompts that are missing -----------------------------------------------------------------
 
 
 def _lacks_prompts(scores: Scores) -> bool:
@@ -166,38 +174,106 @@ def _note(scores: Scores) -> str:
     )
 
 
-def _recent_gain(standings: Sequence[float], patience: int) -> float | None:
-    """By how much the last ``patience`` cycles raised the best standing. None: too early."""
-    if len(standings) <= patience:
+# --- evidence that is too thin ----------------------------------------------------------------
+
+
+def _is_thin(scores: Scores, target: TargetSettings) -> bool:
+    """Whether no target is missed for certain, and one at least is not met for certain."""
+    standings = {aim.standing(target) for aim in aims(scores, target)}
+    return "undecided" in standings and "missed" not in standings and not _lacks_prompts(scores)
+
+
+def _prompts_needed(scores: Scores, target: TargetSettings) -> int | None:
+    """The most that one of the undecided targets takes; None where no number would decide."""
+    needed = [
+        aim.prompts_needed for aim in aims(scores, target) if aim.standing(target) == "undecided"
+    ]
+    return None if None in needed else max((n for n in needed if n is not None), default=None)
+
+
+def _needed(prompts: int | None, scores: Scores) -> str:
+    if prompts is None:
+        return (
+            f"The score is so near to the target that no number of test prompts decides it (there"
+            f" are {scores.prompts})."
+        )
+    return f"A decision would take about {prompts} test prompts; there are {scores.prompts}."
+
+
+# --- against the service LLM ------------------------------------------------------------------
+
+NOT_INFERIOR_BY = "precision"
+"""The metric that decides whether the local LLM is worse than the service LLM. Similarity would
+favour a service LLM whose own replies are the references."""
+
+
+def confirm(verdict: Verdict, final: Scores, target: TargetSettings) -> Verdict:
+    """``verdict`` with what the final split says about the service LLM (non-inferiority).
+
+    The local LLM is not worse where the whole interval of its difference from the service LLM lies
+    above minus ``target.not_worse_than_service_by``. A pass stands only if that is so.
+    """
+    margin = target.not_worse_than_service_by
+    if margin is None:
+        return verdict
+    found = _not_inferior(final, margin)
+    confirmed = replace(verdict, non_inferiority=found)
+    if verdict.outcome != "passed" or found.standing == "met":
+        return confirmed
+    outcome: Outcome = "undecided" if found.standing == "undecided" else "stopped"
+    needed = _needed_to_tell(found) if outcome == "undecided" else None
+    return replace(
+        confirmed,
+        outcome=outcome,
+        reason=f"{verdict.reason} But {_verdict_on(found)}",
+        shortfalls=(*verdict.shortfalls, _verdict_on(found).rstrip(".")),
+        prompts_needed=needed,
+    )
+
+
+def unconfirmed(verdict: Verdict, target: TargetSettings) -> Verdict:
+    """``verdict`` of a run whose budget ended before its final split was judged. A pass that had
+    to stand there against the service LLM is undecided."""
+    told = replace(verdict, reason=f"{verdict.reason} {FINAL_NOT_JUDGED}")
+    if target.not_worse_than_service_by is None or verdict.outcome != "passed":
+        return told
+    return replace(told, outcome="undecided", shortfalls=(FINAL_NOT_JUDGED.rstrip("."),))
+
+
+def _not_inferior(final: Scores, margin: float) -> NonInferiority:
+    nothing = Measure(None, None, 0, 0)
+    difference = final.versus_service.get(NOT_INFERIOR_BY, nothing)
+    standing: Standing = "undecided"
+    if difference.interval is not None and difference.interval.low >= -margin:
+        standing = "met"
+    elif difference.interval is not None and difference.interval.high < -margin:
+        standing = "missed"
+    return NonInferiority(
+        metric=NOT_INFERIOR_BY, margin=margin, difference=difference, standing=standing
+    )
+
+
+def _needed_to_tell(found: NonInferiority) -> int | None:
+    value, interval = found.difference.value, found.difference.interval
+    if value is None or interval is None:
         return None
-    return max(standings) - max(standings[:-patience])
+    return prompts_needed(interval, value, -found.margin, found.difference.prompts)
 
 
-def _aims(scores: Scores, target: TargetSettings) -> Iterator[_Aim]:
-    for metric in METRICS:
-        wanted, found = target.of(metric), scores.panel[metric]
-        if wanted.mean_score is not None:
-            yield _Aim(
-                f"{metric} mean score", found.mean_score, wanted.mean_score, "nothing was scored"
-            )
-        for threshold, bound in sorted(wanted.coverage_percentage.items()):
-            yield _Aim(
-                f"{metric} coverage percentage (ζ = {threshold})",
-                found.coverage_percentage.get(threshold),
-                bound,
-                "nothing was scored"
-                if found.mean_score is None
-                else f"{threshold} is not among judging.score_thresholds",
-            )
-
-
-def _words(aim: _Aim) -> str:
-    if aim.value is None:
-        return f"{aim.name} is unknown: {aim.unknown}; {aim.bound:g} is asked for"
-    return f"{aim.name} {_digits(aim.value, aim.bound)} is below {aim.bound:g}"
-
-
-def _digits(value: float, bound: float) -> str:
-    """``value`` with one decimal, or as many as it takes to look smaller than ``bound``."""
-    texts = (f"{value:.{digits}f}" for digits in range(1, 16))
-    return next((text for text in texts if float(text) < bound), repr(value))
+def _verdict_on(found: NonInferiority) -> str:
+    value, interval = found.difference.value, found.difference.interval
+    if value is None or interval is None:
+        return "on the final split nothing could be compared with the service LLM."
+    figures = (
+        f"mean {found.metric} is {value:+.1f} points from the service LLM's, its interval"
+        f" {interval.low:+.1f} to {interval.high:+.1f}"
+    )
+    if found.standing == "missed":
+        return f"on the final split {figures}: worse than it by more than {found.margin:g}."
+    needed = _needed_to_tell(found)
+    more = (
+        f" About {needed} prompts would tell; there are {found.difference.prompts}."
+        if needed
+        else ""
+    )
+    return f"on the final split {figures}, so it may be worse by more than {found.margin:g}.{more}"

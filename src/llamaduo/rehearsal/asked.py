@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from llamaduo.records import Message
-from llamaduo.tasks.templates import JUDGEMENT_SHAPE, PAIRS_SHAPE, read_data
+from llamaduo.records import METRICS, Message
+from llamaduo.tasks.templates import COMPARISON_SHAPE, JUDGEMENT_SHAPE, PAIRS_SHAPE, read_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a request asks for. ``shape`` is the name of the wanted form, ``token_limit`` the most
-    tokens of the reply, ``digest`` the sha256 of the body (with the model, where that is in the
-    address)."""
+    """What a request asks for. ``shape`` is the name of the wanted form, ``schema`` its JSON
+    Schema where the request has one, ``token_limit`` the most tokens of the reply, ``digest`` the
+    sha256 of the body (with the model, where that is in the address)."""
 
     model: str
     messages: tuple[Message, ...]
     shape: str | None = None
+    schema: Mapping[str, Any] | None = None
     token_limit: int | None = None
     digest: str
 
@@ -64,6 +66,21 @@ def body_digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+_BY_SCHEMA: Final = {
+    PAIRS_SHAPE: {"pairs"},
+    JUDGEMENT_SHAPE: {"similarity", "precision"},
+    COMPARISON_SHAPE: {"reason", "better"},
+}
+"""The fields of each form."""
+_BY_DATA: Final = {
+    PAIRS_SHAPE: {"count", "seeds"},
+    JUDGEMENT_SHAPE: {"instruction", "reference", "response"},
+    COMPARISON_SHAPE: {"instruction", "first", "second"},
+}
+"""The fields of the data that each form is about."""
+_MARKED: Final = re.compile(r'"([a-z][a-z0-9_]*)": \{"reason": TEXT, "score": NUMBER\}')
+
+
 def wanted_shape(
     name: str | None, schema: Mapping[str, Any] | None, messages: Sequence[Message]
 ) -> str | None:
@@ -72,16 +89,21 @@ def wanted_shape(
     if name is not None:
         return name
     if schema is not None:
-        return _shape_of(schema.get("properties"), pairs={"pairs"}, judgement=_MARKS)
-    return _shape_of(read_data(messages), pairs={"count", "seeds"}, judgement=_JUDGED)
+        return _shape_of(schema.get("properties"), _BY_SCHEMA)
+    return _shape_of(read_data(messages), _BY_DATA)
 
 
-_MARKS = {"similarity", "precision"}
-_JUDGED = {"instruction", "reference", "response"}
-
-
-def _shape_of(fields: object, *, pairs: set[str], judgement: set[str]) -> str | None:
+def _shape_of(fields: object, known: Mapping[str, set[str]]) -> str | None:
     present = set(fields) if isinstance(fields, Mapping) else set()
-    if pairs <= present:
-        return PAIRS_SHAPE
-    return JUDGEMENT_SHAPE if judgement <= present else None
+    return next((shape for shape, needed in known.items() if needed <= present), None)
+
+
+def wanted_metrics(request: Asked) -> tuple[str, ...]:
+    """What a judgement is to have marks for: the fields of the schema; without one, those of the
+    form that the prompt sets out; without that, the paper's two."""
+    fields = request.schema.get("properties") if request.schema else None
+    if isinstance(fields, Mapping):
+        return tuple(fields)
+    users = (message.content for message in request.messages if message.role == "user")
+    forms = (tuple(_MARKED.findall(content)) for content in users)
+    return next(filter(None, forms), METRICS)

@@ -88,6 +88,13 @@ def mark_overlap(data: Mapping[str, Any]) -> Marks:
     )
 
 
+def mark_alone(instruction: str, response: str) -> int:
+    """The share of the response's words that the prompt contains, 0 to 100: what can be told
+    where no reference is shown."""
+    found, known = words(response), set(words(instruction))
+    return round(100 * sum(word in known for word in found) / len(found)) if found else 0
+
+
 def _f1(a: Sequence[str], b: Sequence[str]) -> float:
     """F1 of two bags of words, 0 to 1. 0 when either is empty."""
     shared = sum((Counter(a) & Counter(b)).values())

@@ -1,8 +1,9 @@
 """From a request to the text of a reply, by nothing but the body, whatever the API.
 
 The shape that the request wants tells what to do: ``pairs`` to synthesize, ``judgement`` to
-judge, anything else an answer to the last user message. A digest of the body seeds every choice,
-so the same body always gets the same reply and another ``seed`` another one.
+judge, ``comparison`` to compare, anything else an answer to the last user message. A digest of
+the body seeds every choice, so the same body always gets the same reply and another ``seed``
+another one.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from llamaduo.rehearsal.asked import Asked
+from llamaduo.rehearsal.asked import Asked, wanted_metrics
+from llamaduo.rehearsal.preference import prefer
 from llamaduo.rehearsal.recombine import answer_plainly, mark_overlap, write_pairs
-from llamaduo.rehearsal.triage import answer_ticket, is_ticket, mark_ticket, write_tickets
-from llamaduo.tasks.templates import JUDGEMENT_SHAPE, PAIRS_SHAPE, read_data
+from llamaduo.rehearsal.tasks import task_of, task_of_prompt
+from llamaduo.tasks.templates import COMPARISON_SHAPE, JUDGEMENT_SHAPE, PAIRS_SHAPE, read_data
 
 CUT_SHARE: Final = 0.04
 """Share of synthesis replies that end early, with finish reason ``length``."""
 MALFORMED_SHARE: Final = 0.01
-"""Share of judgements that no strict parser should accept. A repair is always well-formed."""
+"""Share of judgements and comparisons that no strict parser should accept. A repair is always
+well-formed."""
 MOST_PAIRS: Final = 50
 CHARACTERS_PER_TOKEN: Final = 4
 TOKENS_PER_MESSAGE: Final = 4
@@ -44,7 +47,7 @@ class Draft:
 
 
 class UnreadableData(ValueError):
-    """The request asks for pairs or a judgement, but has no data block to do it with."""
+    """The request asks for a form that needs data, but has no data block to do it with."""
 
 
 def tokens(text: str) -> int:
@@ -61,7 +64,7 @@ def draft_reply(request: Asked) -> Draft:
     """The reply to ``request``.
 
     Raises:
-        UnreadableData: pairs or a judgement are wanted of something that is not in the request.
+        UnreadableData: what is to be imitated, judged or compared is not in the request.
     """
     chance = random.Random(int(request.digest, 16))
     if any(BLOCK_MARK in message.content for message in request.messages):
@@ -72,6 +75,8 @@ def draft_reply(request: Asked) -> Draft:
         draft = _synthesize(request, chance)
     elif request.shape == JUDGEMENT_SHAPE:
         draft = _judge(request, chance)
+    elif request.shape == COMPARISON_SHAPE:
+        draft = _compare(request, chance)
     else:
         draft = _answer(request, chance)
     return _within(_sendable(draft), request.token_limit)
@@ -80,8 +85,8 @@ def draft_reply(request: Asked) -> Draft:
 def _synthesize(request: Asked, chance: random.Random) -> Draft:
     data = _data(request)
     seeds, count = _seeds(data), _count(data)
-    known = all(is_ticket(seed["instruction"], seed["response"]) for seed in seeds)
-    pairs = (write_tickets if known else write_pairs)(seeds, count, chance)
+    task = task_of((seed["instruction"], seed["response"]) for seed in seeds)
+    pairs = (task.write if task else write_pairs)(seeds, count, chance)
     text = json.dumps({"pairs": pairs}, ensure_ascii=False)
     if chance.random() < CUT_SHARE and not _is_repair(request):
         return Draft(text[: int(len(text) * chance.uniform(0.5, 0.95))], "length")
@@ -92,8 +97,20 @@ def _judge(request: Asked, chance: random.Random) -> Draft:
     data = _data(request)
     if not _has_texts(data, "instruction", "reference", "response"):
         raise UnreadableData("The data block lacks instruction, reference or response.")
-    known = is_ticket(data["instruction"], data["reference"])
-    text = (mark_ticket(data, chance) if known else mark_overlap(data)).as_json()
+    task = task_of([(data["instruction"], data["reference"])])
+    marks = task.mark(data, chance) if task else mark_overlap(data)
+    metrics = wanted_metrics(request)
+    return _well_formed_mostly(request, marks.as_json(metrics, chance), chance)
+
+
+def _compare(request: Asked, chance: random.Random) -> Draft:
+    data = _data(request)
+    if not _has_texts(data, "instruction", "first", "second"):
+        raise UnreadableData("The data block lacks instruction, first or second.")
+    return _well_formed_mostly(request, prefer(data, chance).as_json(), chance)
+
+
+def _well_formed_mostly(request: Asked, text: str, chance: random.Random) -> Draft:
     if chance.random() < MALFORMED_SHARE and not _is_repair(request):
         return Draft(_spoiled(text, chance))
     return Draft(text)
@@ -102,7 +119,9 @@ def _judge(request: Asked, chance: random.Random) -> Draft:
 def _answer(request: Asked, chance: random.Random) -> Draft:
     asked = [message.content for message in request.messages if message.role == "user"]
     prompt = asked[-1] if asked else request.messages[-1].content
-    return Draft(answer_ticket(prompt, chance) or answer_plainly(prompt, chance))
+    task = task_of_prompt(prompt)
+    answer = task.answer(prompt, chance) if task else None
+    return Draft(answer or answer_plainly(prompt, chance))
 
 
 def _data(request: Asked) -> dict[str, Any]:
@@ -139,9 +158,13 @@ def _is_repair(request: Asked) -> bool:
 
 
 def _spoiled(text: str, chance: random.Random) -> str:
-    """A judgement as models get them wrong: prose around it, a mark out of range, an end lost."""
+    """A judgement or comparison as models get them wrong: prose around it, a value that is not
+    allowed, an end lost."""
     over = json.loads(text)
-    over["precision"]["score"] = 105
+    if "better" in over:
+        over["better"] = "both"
+    else:
+        over[next(reversed(over))]["score"] = 105
     return chance.choice(
         [
             f"Here is my assessment:\n\n{text}",

@@ -16,7 +16,6 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 
 from llamaduo.records import (
-    METRICS,
     InferenceFigures,
     Metric,
     Pair,
@@ -26,8 +25,8 @@ from llamaduo.records import (
     TrainingFigures,
     Verdict,
 )
-from llamaduo.reporting.panel import JudgementScore, PanelScore, panel_scores
-from llamaduo.reporting.sets import latest_verdict, set_folder, set_words
+from llamaduo.reporting.panel import Aggregate, JudgementScore, PanelScore, panel_scores
+from llamaduo.reporting.sets import latest_verdict, set_folder, set_words, split_of
 from llamaduo.reporting.setup import Setup, read_setup
 from llamaduo.service.calls import open_calls
 from llamaduo.storage.jsonl import dump_record, read_record, read_records
@@ -63,6 +62,11 @@ class Side:
     def judges(self) -> tuple[str, ...]:
         return tuple(sorted(self.scores.judges)) if self.scores else ()
 
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        scored = self.scores.panel if self.scores else {}
+        return tuple(dict.fromkeys((*self.setup.metrics, *scored)))
+
 
 @dataclass(frozen=True, slots=True)
 class Changed:
@@ -93,7 +97,7 @@ class PromptChange:
 
     @property
     def difference(self) -> float:
-        """Points, of the mean of both metrics."""
+        """Points, of the mean of all metrics."""
         return self.right.middle - self.left.middle
 
 
@@ -108,6 +112,11 @@ class Comparison:
     settings: tuple[Changed, ...]
     tallies: dict[Metric, Tally]
     changes: tuple[PromptChange, ...]
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What either side was judged by: the paper's two first."""
+        return tuple(dict.fromkeys((*self.left.metrics, *self.right.metrics)))
 
     @property
     def same_prompts(self) -> bool:
@@ -125,7 +134,8 @@ def compare_sides(left: Chosen, right: Chosen) -> Comparison:
     warnings, settings = tuple(_warnings(*sides)), tuple(_changed(*sides))
     same = sides[0].prompts.keys() == sides[1].prompts.keys()
     changes = _prompt_changes(*sides) if same else ()
-    tallies = {metric: _tally(changes, metric) for metric in METRICS} if changes else {}
+    common = [metric for metric in sides[0].metrics if metric in sides[1].metrics]
+    tallies = {metric: _tally(changes, metric) for metric in common} if changes else {}
     biggest = sorted(changes, key=lambda one: (-abs(one.difference), one.pair_id))[:BIGGEST]
     shown = tuple(one for one in biggest if abs(one.difference) > _ROUNDING)
     return Comparison(*sides, warnings, settings, tallies, shown)
@@ -138,7 +148,7 @@ def _side(run: Path, which: str | None) -> Side:
     setup = read_setup(run / "run.yaml")
     where = set_folder(run, which)
     folder, coverage = run / where, run / "coverage"
-    held_out: Literal["test", "final"] = "final" if where.startswith("final") else "test"
+    held_out = split_of(where)
     pairs = read_records(coverage / f"{held_out}.jsonl", Pair)
     return Side(
         name=f"{run.resolve().name}, {set_words(where)}",
@@ -148,7 +158,7 @@ def _side(run: Path, which: str | None) -> Side:
         held_out=held_out,
         prompts={pair.id: pair.instruction for pair in pairs},
         scores=_one(folder / "scores.json", Scores),
-        by_prompt=_by_prompt(folder),
+        by_prompt=_by_prompt(folder, setup.judging.aggregate),
         inference=_one(folder / "inference.json", InferenceFigures),
         training=_one(folder / "training.json", TrainingFigures),
         verdict=(which and _one(folder / "verdict.json", Verdict)) or latest_verdict(run),
@@ -167,22 +177,25 @@ def _spent(path: Path) -> float:
         return calls.spent_usd()
 
 
-def _by_prompt(folder: Path) -> dict[str, PanelScore]:
+def _by_prompt(folder: Path, aggregate: Aggregate) -> dict[str, PanelScore]:
     path = folder / "judgements.jsonl"
     if not path.is_file():
         return {}
-    scores = panel_scores(read_records(path, JudgementScore))
+    scores = panel_scores(read_records(path, JudgementScore), aggregate)
     prompts: dict[str, list[PanelScore]] = defaultdict(list)
     for response in read_records(folder / "responses.jsonl", Response):
         if response.id in scores:
             prompts[response.pair_id].append(scores[response.id])
-    return {
-        prompt: PanelScore(
-            similarity=fmean(one.similarity for one in found),
-            precision=fmean(one.precision for one in found),
-        )
-        for prompt, found in prompts.items()
-    }
+    return {prompt: _mean(found) for prompt, found in prompts.items()}
+
+
+def _mean(scores: list[PanelScore]) -> PanelScore:
+    """The mean over the responses to one prompt, by metric."""
+    by_metric: dict[Metric, list[float]] = defaultdict(list)
+    for one in scores:
+        for metric, score in one.scores.items():
+            by_metric[metric].append(score)
+    return PanelScore({metric: fmean(found) for metric, found in by_metric.items()})
 
 
 def _settings(path: Path) -> dict[str, Any]:
@@ -248,7 +261,8 @@ def _prompt_changes(left: Side, right: Side) -> tuple[PromptChange, ...]:
 
 
 def _tally(changes: tuple[PromptChange, ...], metric: Metric) -> Tally:
-    gains = [one.right.of(metric) - one.left.of(metric) for one in changes]
+    both = ((one.left.of(metric), one.right.of(metric)) for one in changes)
+    gains = [right - left for left, right in both if left is not None and right is not None]
     better = sum(gain > _ROUNDING for gain in gains)
     worse = sum(gain < -_ROUNDING for gain in gains)
     return Tally(better, worse, len(gains) - better - worse)
@@ -265,11 +279,24 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "warnings": list(comparison.warnings),
         "sides": [_side_as_json(side) for side in (comparison.left, comparison.right)],
         "differences": {
-            metric: found for metric in METRICS if (found := _differences(comparison, metric))
+            metric: found
+            for metric in comparison.metrics
+            if (found := _differences(comparison, metric))
         },
+        "free": _free_differences(comparison),
         "settings": [_plain(one) for one in comparison.settings],
         "prompts": {metric: _plain(one) for metric, one in comparison.tallies.items()},
-        "changes": [_plain(one) | {"difference": one.difference} for one in comparison.changes],
+        "changes": [_change_as_json(one) for one in comparison.changes],
+    }
+
+
+def _change_as_json(change: PromptChange) -> dict[str, Any]:
+    return {
+        "pair_id": change.pair_id,
+        "prompt": change.prompt,
+        "left": dict(change.left.scores),
+        "right": dict(change.right.scores),
+        "difference": change.difference,
     }
 
 
@@ -296,6 +323,8 @@ def _differences(comparison: Comparison, metric: Metric) -> Mapping[str, float |
     sides = comparison.left.scores, comparison.right.scores
     if not sides[0] or not sides[1]:
         return {}
+    if metric not in sides[0].panel or metric not in sides[1].panel:
+        return {}
     left, right = (scores.panel[metric] for scores in sides if scores)
     shares = sorted(left.coverage_percentage.keys() & right.coverage_percentage.keys())
     found = {
@@ -303,6 +332,12 @@ def _differences(comparison: Comparison, metric: Metric) -> Mapping[str, float |
         for zeta in shares
     }
     return {"mean_score": difference(left.mean_score, right.mean_score), **found}
+
+
+def _free_differences(comparison: Comparison) -> dict[str, float | None]:
+    """Of the metrics that cost nothing, right minus left."""
+    left, right = (s.scores.free if s.scores else {} for s in (comparison.left, comparison.right))
+    return {name: difference(left[name].value, right[name].value) for name in left if name in right}
 
 
 def difference(left: float | None, right: float | None) -> float | None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from llamaduo.records import METRICS, Metric, MetricScores
+from llamaduo.records import PANEL, Measure, Metric, MetricScores
 from llamaduo.reporting.compare import Comparison, Side, difference
-from llamaduo.reporting.formatting import UNKNOWN, count, decimal, of, usd
+from llamaduo.reporting.formatting import (
+    UNKNOWN,
+    count,
+    decimal,
+    measured,
+    measured_points,
+    of,
+    ranged,
+    usd,
+)
 from llamaduo.reporting.inside_tables import one_line
+from llamaduo.reporting.metric_names import title_of, words_of
 from llamaduo.reporting.tables import Column, Row, Table
 
 _LONGEST = 70
-_Value = float | None
 
 
 def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:
@@ -26,11 +35,13 @@ def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:
     )
 
 
-def _columns(comparison: Comparison, first: str, *, numeric: bool = True) -> tuple[Column, ...]:
+def _columns(
+    comparison: Comparison, first: str, *, numeric: bool = True, ranged: bool = False
+) -> tuple[Column, ...]:
+    sides = (comparison.left, comparison.right)
     return (
         Column(first, numeric=False),
-        Column(one_line(comparison.left.name), numeric=numeric),
-        Column(one_line(comparison.right.name), numeric=numeric),
+        *(Column(one_line(side.name), numeric=numeric, ranged=ranged) for side in sides),
     )
 
 
@@ -56,11 +67,15 @@ def _verdicts(comparison: Comparison) -> Table:
 
 
 def _scores(comparison: Comparison) -> Table:
-    columns = (*_columns(comparison, "Score"), Column("Difference"))
-    note = "Right minus left, in points." if comparison.same_prompts else _OTHER_PROMPTS
+    columns = (*_columns(comparison, "Score", ranged=True), Column("Difference"))
+    note = _SAME_PROMPTS if comparison.same_prompts else _OTHER_PROMPTS
     return Table("Scores", columns, tuple(_score_rows(comparison)), note)
 
 
+_SAME_PROMPTS = (
+    "The difference is right minus left, in points. In brackets the 95 % interval of each side,"
+    " clustered by prompt; it says nothing exact about the difference."
+)
 _OTHER_PROMPTS = "The prompts are not the same on both sides: the differences mean little."
 
 
@@ -70,28 +85,69 @@ def _score_rows(comparison: Comparison) -> Iterator[Row]:
         return
     panels = [scores.panel if scores else {} for scores in (left, right)]
     judges = sorted(set(comparison.left.judges) | set(comparison.right.judges))
-    yield from _metric_rows("", *panels)
+    metrics = comparison.metrics
+    yield from _metric_rows("", metrics, *panels)
     for judge in judges if len(judges) > 1 else ():
         sides = [scores.judges.get(judge, {}) if scores else {} for scores in (left, right)]
-        yield from _metric_rows(f"{one_line(judge)}: ", *sides)
-    yield _row(
-        "Exact match, %", left.exact_match if left else None, right.exact_match if right else None
-    )
+        yield from _metric_rows(f"{one_line(judge)}: ", metrics, *sides)
+    yield from _free_rows(left.free if left else {}, right.free if right else {})
+    yield from _service_rows(comparison)
 
 
 def _metric_rows(
-    prefix: str, left: Mapping[Metric, MetricScores], right: Mapping[Metric, MetricScores]
+    prefix: str,
+    metrics: Sequence[Metric],
+    left: Mapping[Metric, MetricScores],
+    right: Mapping[Metric, MetricScores],
 ) -> Iterator[Row]:
-    for metric in METRICS:
+    for metric in metrics:
         found = left.get(metric), right.get(metric)
-        yield _row(f"{prefix}{metric}, mean", *(one.mean_score if one else None for one in found))
+        name = prefix + words_of(metric)
+        yield _row(f"{name}, mean", *(_mean(one) for one in found))
         for zeta in sorted({z for one in found if one for z in one.coverage_percentage}):
-            shares = (one.coverage_percentage.get(zeta) if one else None for one in found)
-            yield _row(f"{prefix}{metric} ≥ {zeta}, %", *shares)
+            yield _row(f"{name} ≥ {zeta}, %", *(_share(one, zeta) for one in found))
 
 
-def _row(name: str, left: _Value, right: _Value) -> Row:
-    return name, decimal(left), decimal(right), signed(difference(left, right))
+_Known = tuple[float | None, str]
+"""A figure, and how it is written."""
+
+
+def _mean(scores: MetricScores | None) -> _Known:
+    if scores is None:
+        return None, UNKNOWN
+    return scores.mean_score, ranged(scores.mean_score, scores.interval)
+
+
+def _share(scores: MetricScores | None, zeta: int) -> _Known:
+    if scores is None:
+        return None, UNKNOWN
+    share = scores.coverage_percentage.get(zeta)
+    return share, ranged(share, scores.intervals.get(zeta))
+
+
+def _free_rows(left: Mapping[str, Measure], right: Mapping[str, Measure]) -> Iterator[Row]:
+    for name in dict.fromkeys((*left, *right)):
+        sides = (left.get(name), right.get(name))
+        yield _row(title_of(name), *((one.value if one else None, measured(one)) for one in sides))
+
+
+def _service_rows(comparison: Comparison) -> Iterator[Row]:
+    """How far each side is from its own service LLM, and how often it wins against it."""
+    sides = [side.scores for side in (comparison.left, comparison.right)]
+    for metric in comparison.metrics:
+        found = [one.versus_service.get(metric) if one else None for one in sides]
+        if any(found):
+            name = f"{words_of(metric)}, above the service LLM"
+            yield _row(name, *((m.value if m else None, measured_points(m)) for m in found))
+    rates = [one.win_rates.get(PANEL) if one else None for one in sides]
+    if any(rates):
+        found = [one.rate if one else None for one in rates]
+        words = "win rate against the service LLM, %"
+        yield _row(words, *((m.value if m else None, measured(m)) for m in found))
+
+
+def _row(name: str, left: _Known, right: _Known) -> Row:
+    return name, left[1], right[1], signed(difference(left[0], right[0]))
 
 
 # --- prompts ------------------------------------------------------------------------------
@@ -105,7 +161,7 @@ def _prompts(comparison: Comparison) -> Table:
         Column("Equal"),
     )
     rows = tuple(
-        (metric, count(one.better), count(one.worse), count(one.equal))
+        (words_of(metric), count(one.better), count(one.worse), count(one.equal))
         for metric, one in comparison.tallies.items()
     )
     note = "Prompts by the panel's mean over their responses: right against left."
@@ -124,7 +180,7 @@ def _changes(comparison: Comparison) -> Table:
         )
         for one in comparison.changes
     )
-    return Table("The biggest changes", columns, rows, "The mean of similarity and precision.")
+    return Table("The biggest changes", columns, rows, "The mean of all metrics.")
 
 
 # --- counts and settings ------------------------------------------------------------------

@@ -7,95 +7,47 @@ in its place. This module computes nothing but counts; scores and verdicts are t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from llamaduo.records import (
-    CurationFigures,
-    Dropped,
     ImportFigures,
-    InferenceFigures,
     Judgement,
     Lengths,
+    Metric,
     Pair,
     Parity,
-    Portrait,
     ReferenceSource,
     Response,
-    Scores,
     SplitFigures,
-    SynthesisFigures,
-    TokenStatistics,
-    TrainingFigures,
-    Unscored,
     Verdict,
 )
-from llamaduo.reporting.panel import JudgementScore, PanelScore, panel_scores
+from llamaduo.reporting.answers import (
+    NOTHING,
+    AnsweredSet,
+    Answers,
+    CycleEvidence,
+    Tell,
+    all_records,
+    one_record,
+    read_answers,
+    read_cycle,
+)
+from llamaduo.reporting.metric_names import title_of, words_of
+from llamaduo.reporting.panel import Aggregate
 from llamaduo.reporting.samples import Samples, choose, samples_of
 from llamaduo.reporting.settings import CostSettings
 from llamaduo.reporting.setup import Setup, read_setup
 from llamaduo.service.egress import EgressRow, read_egress
 from llamaduo.service.ledger import SpendRow
-from llamaduo.storage.jsonl import read_record, read_records
-
-Record = TypeVar("Record")
 
 SPLITS = ("train", "test", "final")
-KEPT = "kept"
-Tell = Callable[[Sequence[str]], Sequence[str]]
-"""Names the language or the script of each text."""
 MOST_TOLD = 2000
 """Texts whose language is told, which takes a millisecond each; of more, the scripts are."""
 BASE, FINAL = "Base model", "Final split"
+SERVICE, SERVICE_FINAL = "Service LLM", "Service LLM, final split"
 """How tables and figures call the sets of responses that are not a cycle's."""
-
-
-# --- what a cycle wrote ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """One set of responses (base, a cycle, final): how it was made and scored.
-
-    ``unscored`` counts the judgements that did not count, by reason; ``panel`` has the panel's
-    score of every response that has one, by its id; ``pairs`` has the pair that it answers.
-    """
-
-    scores: Scores | None = None
-    inference: InferenceFigures | None = None
-    unscored: dict[str, int] = field(default_factory=dict)
-    panel: dict[str, PanelScore] = field(default_factory=dict)
-    pairs: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CycleEvidence:
-    """What one cycle left behind. ``synthesis``, ``curation`` and ``tokens`` (of the pairs that
-    were kept) came after its verdict; ``dropped`` counts what curation dropped, by (step, reason),
-    and ``by_language`` the pairs in a language, by the step that dropped them or :data:`KEPT`.
-    """
-
-    cycle: int
-    answers: Answers
-    training: TrainingFigures | None = None
-    verdict: Verdict | None = None
-    synthesis: SynthesisFigures | None = None
-    curation: CurationFigures | None = None
-    dropped: dict[tuple[str, str], int] = field(default_factory=dict)
-    tokens: TokenStatistics | None = None
-    portrait: Portrait | None = None
-    by_language: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AnsweredSet:
-    """One set of responses with the name that tables give it, and its cycle if it has one."""
-
-    name: str
-    answers: Answers
-    cycle: CycleEvidence | None = None
 
 
 # --- the whole ------------------------------------------------------------------------------
@@ -106,8 +58,9 @@ class Evidence:
     """A run, as far as it got.
 
     ``references`` counts the pairs of each split by who wrote the reference. ``verdict`` is
-    the run's own, after the loop; each cycle's is with the cycle. ``languages`` has those of the
-    held-out prompts, by pair id.
+    the run's own, after the loop; each cycle's is with the cycle. ``service`` has the service
+    LLM's own answers to the test prompts, ``service_final`` those to the final split: the ceiling.
+    ``languages`` has those of the held-out prompts, by pair id.
     """
 
     name: str
@@ -116,9 +69,11 @@ class Evidence:
     split: SplitFigures | None = None
     lengths: Lengths | None = None
     references: dict[str, dict[ReferenceSource, int]] = field(default_factory=dict)
-    base: Answers = Answers()
+    base: Answers = NOTHING
     cycles: tuple[CycleEvidence, ...] = ()
-    final: Answers = Answers()
+    service: Answers = NOTHING
+    final: Answers = NOTHING
+    service_final: Answers = NOTHING
     verdict: Verdict | None = None
     spend: tuple[SpendRow, ...] = ()
     egress: tuple[EgressRow, ...] = ()
@@ -146,13 +101,46 @@ class Evidence:
         return next((c for c in self.cycles if c.cycle == verdict.best_cycle), None)
 
     def sets(self) -> Iterator[AnsweredSet]:
-        """Base, every cycle and final, in the order they are made, as far as they have begun."""
-        if self.base != Answers():
+        """Base, every cycle and the ceiling, then final and its own, as far as they have begun."""
+        if self.base != NOTHING:
             yield AnsweredSet(BASE, self.base)
         for cycle in self.cycles:
             yield AnsweredSet(f"Cycle {cycle.cycle}", cycle.answers, cycle)
-        if self.final != Answers():
+        if self.service != NOTHING:
+            yield AnsweredSet(SERVICE, self.service, ceiling=True)
+        if self.final != NOTHING:
             yield AnsweredSet(FINAL, self.final)
+        if self.service_final != NOTHING:
+            yield AnsweredSet(SERVICE_FINAL, self.service_final, ceiling=True)
+
+    # --- metrics and references -----------------------------------------------------------
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The judged metrics: those that run.yaml asks for, then what else was scored."""
+        scored = (one.answers.scores.panel for one in self.sets() if one.answers.scores)
+        return tuple(dict.fromkeys((*self.setup.metrics, *(m for panel in scored for m in panel))))
+
+    @property
+    def own_references(self) -> tuple[int, int]:
+        """How many references of held-out pairs are the service LLM's own replies, of how many."""
+        held_out = [self.references.get(split, {}) for split in ("test", "final")]
+        own = sum(sources.get("service", 0) for sources in held_out)
+        return own, sum(sum(sources.values()) for sources in held_out)
+
+    @property
+    def agreement(self) -> bool:
+        """Whether similarity is agreement with the service LLM, which wrote every reference."""
+        own, whole = self.own_references
+        return 0 < own == whole
+
+    def title(self, metric: Metric) -> str:
+        """What the report calls a metric, at the head of a column."""
+        return title_of(metric, agreement=self.agreement)
+
+    def words(self, metric: Metric) -> str:
+        """The same within a sentence."""
+        return words_of(metric, agreement=self.agreement)
 
 
 def gather(
@@ -171,21 +159,24 @@ def gather(
         RunError: ``folder`` is not a run, or one of its files is damaged.
     """
     setup = read_setup(folder / "run.yaml")
+    together = setup.judging.aggregate
     coverage = folder / "coverage"
-    splits = {name: _all(coverage / f"{name}.jsonl", Pair) for name in SPLITS}
+    splits = {name: all_records(coverage / f"{name}.jsonl", Pair) for name in SPLITS}
     evidence = Evidence(
         name=folder.resolve().name,
         setup=replace(setup, cost=cost) if cost else setup,
-        imported=_one(coverage / "import.json", ImportFigures),
-        split=_one(coverage / "split.json", SplitFigures),
-        lengths=_one(coverage / "lengths.json", Lengths),
+        imported=one_record(coverage / "import.json", ImportFigures),
+        split=one_record(coverage / "split.json", SplitFigures),
+        lengths=one_record(coverage / "lengths.json", Lengths),
         references={name: _sources(pairs) for name, pairs in splits.items() if pairs},
-        base=_answers(folder / "base"),
-        cycles=tuple(_cycle(path, tell) for path in _cycle_folders(folder)),
-        verdict=_one(folder / "verdict.json", Verdict),
+        base=read_answers(folder / "base", together),
+        cycles=tuple(read_cycle(path, together, tell) for path in _cycle_folders(folder)),
+        service=read_answers(folder / "service", together),
+        service_final=read_answers(folder / "service-final", together),
+        verdict=one_record(folder / "verdict.json", Verdict),
         spend=spend,
         egress=read_egress(folder / "ledger.sqlite"),
-        parity=_one(folder / "parity.json", Parity),
+        parity=one_record(folder / "parity.json", Parity),
         languages=_languages((*splits["test"], *splits["final"]), tell),
     )
     return _with_best(evidence, folder, splits["test"])
@@ -196,56 +187,31 @@ def _with_best(evidence: Evidence, folder: Path, test: tuple[Pair, ...]) -> Evid
     if evidence.best is None:
         return evidence
     path = folder / "cycles" / f"{evidence.best.cycle:03d}"
-    samples = _samples(evidence.best, path, test)
-    return replace(evidence, samples=samples, final=_answers(folder / "final" / path.name))
+    together = evidence.setup.judging.aggregate
+    samples = _samples(evidence.best, path, test, together)
+    final = read_answers(folder / "final" / path.name, together)
+    return replace(evidence, samples=samples, final=final)
 
 
-def _samples(best: CycleEvidence, path: Path, test: tuple[Pair, ...]) -> Samples:
+def _samples(
+    best: CycleEvidence, path: Path, test: tuple[Pair, ...], together: Aggregate
+) -> Samples:
     """The samples of one cycle. Only they need judgements with their reasons."""
-    choices = choose(_all(path / "responses.jsonl", Response), best.answers.panel)
+    choices = choose(all_records(path / "responses.jsonl", Response), best.answers.panel)
     wanted = {choice.response.id for choice in choices}
     pairs = {pair.id: pair for pair in test}
-    return samples_of(best.cycle, choices, _judgements(path / "judgements.jsonl", wanted), pairs)
+    judgements = _judgements(path / "judgements.jsonl", wanted)
+    return samples_of(best.cycle, choices, judgements, pairs, together)
 
 
 def _judgements(path: Path, of_responses: set[str]) -> tuple[Judgement, ...]:
     if not of_responses:
         return ()
-    return tuple(one for one in _all(path, Judgement) if one.response_id in of_responses)
+    return tuple(one for one in all_records(path, Judgement) if one.response_id in of_responses)
 
 
 def _cycle_folders(folder: Path) -> list[Path]:
     return sorted(path for path in (folder / "cycles").glob("*") if path.name.isdecimal())
-
-
-def _cycle(path: Path, tell: Tell | None) -> CycleEvidence:
-    dropped = _all(path / "dropped.jsonl", Dropped)
-    kept = _all(path / "synthetic.jsonl", Pair) if tell else ()
-    return CycleEvidence(
-        cycle=int(path.name),
-        answers=_answers(path),
-        training=_one(path / "training.json", TrainingFigures),
-        verdict=_one(path / "verdict.json", Verdict),
-        synthesis=_one(path / "synthesis.json", SynthesisFigures),
-        curation=_one(path / "curation.json", CurationFigures),
-        dropped=dict(Counter((one.step, kind_of(one.reason)) for one in dropped)),
-        tokens=_one(path / "tokens.json", TokenStatistics),
-        portrait=_one(path / "portrait.json", Portrait),
-        by_language=fates_by_language(kept, dropped, tell) if tell else {},
-    )
-
-
-def fates_by_language(
-    kept: Sequence[Pair], dropped: Sequence[Dropped], tell: Tell
-) -> dict[str, Counter[str]]:
-    """The pairs of a batch by the language of their instruction, then by the step that dropped
-    them or :data:`KEPT`."""
-    instructions = [pair.instruction for pair in (*kept, *(drop.pair for drop in dropped))]
-    fates = [*(KEPT for _ in kept), *(drop.step for drop in dropped)]
-    found: dict[str, Counter[str]] = {}
-    for language, fate in zip(tell(instructions), fates, strict=True):
-        found.setdefault(language, Counter())[fate] += 1
-    return found
 
 
 def _languages(pairs: Sequence[Pair], tell: Tell | None) -> dict[str, str]:
@@ -255,32 +221,5 @@ def _languages(pairs: Sequence[Pair], tell: Tell | None) -> dict[str, str]:
     return {pair.id: language for pair, language in zip(pairs, told, strict=True)}
 
 
-def _answers(path: Path) -> Answers:
-    unscored = _all(path / "unscored.jsonl", Unscored)
-    judgements = _all(path / "judgements.jsonl", JudgementScore)
-    return Answers(
-        scores=_one(path / "scores.json", Scores),
-        inference=_one(path / "inference.json", InferenceFigures),
-        unscored=dict(Counter(kind_of(one.reason) for one in unscored).most_common()),
-        panel=panel_scores(judgements),
-        pairs={one.response_id: one.pair_id for one in judgements},
-    )
-
-
-def kind_of(reason: str) -> str:
-    """A reason without its particulars, which rooms put last, in brackets: what can be counted."""
-    return reason.partition(" (")[0] if reason.endswith(")") else reason
-
-
 def _sources(pairs: tuple[Pair, ...]) -> dict[ReferenceSource, int]:
     return dict(Counter(pair.reference_source for pair in pairs))
-
-
-def _one(path: Path, kind: type[Record]) -> Record | None:
-    return read_record(path, kind) if path.exists() else None
-
-
-def _all(path: Path, kind: type[Record]) -> tuple[Record, ...]:
-    """Every record of a file that may still be growing, or not be there yet."""
-    growing = path.name == "responses.jsonl"  # inference appends to it while it runs
-    return read_records(path, kind, torn_tail=growing) if path.exists() else ()

@@ -6,12 +6,34 @@ below one, and a dash for what the run does not know. A share always shows its d
 
 from __future__ import annotations
 
+from llamaduo.records import Interval, Measure
+
 UNKNOWN = "—"
 
 
 def decimal(value: float | None) -> str:
     """A score, a percentage or a rate: ``1,203.4``."""
     return UNKNOWN if value is None else f"{value:,.1f}"
+
+
+def ranged(value: float | None, interval: Interval | None) -> str:
+    """A figure with its 95 % interval, if it has one: ``84.2 [81.0, 87.1]``."""
+    if value is None or interval is None:
+        return decimal(value)
+    return f"{decimal(value)} [{decimal(interval.low)}, {decimal(interval.high)}]"
+
+
+def measured(measure: Measure | None) -> str:
+    """A measure with its interval: ``84.2 [81.0, 87.1]``."""
+    return ranged(measure.value, measure.interval) if measure else UNKNOWN
+
+
+def measured_points(measure: Measure | None) -> str:
+    """A difference with its interval, signs and all: ``−1.2 [−3.4, +1.0]``."""
+    if measure is None or measure.value is None or measure.interval is None:
+        return points(measure.value if measure else None)
+    low, high = points(measure.interval.low), points(measure.interval.high)
+    return f"{points(measure.value)} [{low}, {high}]"
 
 
 def count(value: int | None) -> str:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llamaduo.records import METRICS, Metric, Scores, Verdict
+from llamaduo.records import (
+    PANEL,
+    Interval,
+    Metric,
+    MetricScores,
+    NonInferiority,
+    Outcome,
+    Scores,
+    Standing,
+    Verdict,
+)
 from llamaduo.reporting.evidence import Evidence
-from llamaduo.reporting.formatting import count, decimal, dollars, plural, usd
+from llamaduo.reporting.formatting import count, decimal, dollars, measured_points, plural, usd
 from llamaduo.reporting.migration_cost import own_case
 
 REHEARSAL = (
@@ -15,9 +25,9 @@ REHEARSAL = (
     " built-in task."
 )
 
-_TITLES = {
+_TITLES: dict[Outcome, tuple[str, str]] = {
     "passed": ("✓", "Target met"),
-    "undecided": ("?", "Undecided"),
+    "undecided": ("?", "Undecided: the evidence is too thin"),
     "stopped": ("■", "Stopped: target missed"),
     "continue": ("→", "Not finished: the target is not met yet"),
 }
@@ -47,7 +57,7 @@ class Headline:
 def headline(evidence: Evidence) -> Headline:
     """The run's verdict; before there is one, how far the run got."""
     verdict = evidence.latest_verdict
-    outcome = verdict.outcome if verdict else "continue"
+    outcome: Outcome = verdict.outcome if verdict else "continue"
     sign, title = _TITLES[outcome]
     if evidence.verdict is None:
         outcome, sign, title = "continue", "…", "Not finished"
@@ -57,7 +67,12 @@ def headline(evidence: Evidence) -> Headline:
         title=title,
         reason=_reason(evidence, verdict),
         shortfalls=verdict.shortfalls if verdict and outcome != "passed" else (),
-        facts=(*_score_facts(evidence), *_size_facts(evidence), *_saving_facts(evidence)),
+        facts=(
+            *_score_facts(evidence),
+            *_evidence_facts(evidence),
+            *_size_facts(evidence),
+            *_saving_facts(evidence),
+        ),
     )
 
 
@@ -69,28 +84,96 @@ def _reason(evidence: Evidence, verdict: Verdict | None) -> str:
     return verdict.reason
 
 
-def _score_facts(evidence: Evidence) -> list[Fact]:
-    """Where the best cycle stands: for each metric with a target, else for precision."""
+def _score_facts(evidence: Evidence) -> Iterator[Fact]:
+    """Where the best cycle stands: for everything that has a target, else for precision."""
     best = evidence.best.answers.scores if evidence.best else None
     if best is None or evidence.best is None:
-        return []
-    asked = [m for m in METRICS if evidence.setup.target_of(m).mean_score is not None]
+        return
     name = f"cycle {evidence.best.cycle}"
-    return [_score_fact(evidence, metric, best, name) for metric in asked or ["precision"]]
+    target = evidence.setup.target
+    asked = [m for m in evidence.metrics if evidence.setup.target_of(m).mean_score is not None]
+    if not asked and not target.free and target.win_rate is None:
+        asked = ["precision"]
+    for metric in asked:
+        yield _score_fact(evidence, metric, name)
+    for free, least in target.free.items():
+        yield _free_fact(evidence, free, least, name)
+    if target.win_rate is not None and (rate := best.win_rates.get(PANEL)):
+        notes = [_interval(rate.rate.interval), f"target {decimal(target.win_rate)}"]
+        yield Fact(f"Win rate, {name}", f"{decimal(rate.rate.value)} %", _joined(notes))
 
 
-def _score_fact(evidence: Evidence, metric: Metric, best: Scores, name: str) -> Fact:
+def _score_fact(evidence: Evidence, metric: Metric, name: str) -> Fact:
+    best = _panel(evidence.best.answers.scores if evidence.best else None, metric)
     target = evidence.setup.target_of(metric).mean_score
-    base = evidence.base.scores
-    notes = [f"target {decimal(target)}"] if target is not None else []
-    notes += [f"base model {decimal(_mean(base, metric))}"] if base else []
-    final = evidence.final.scores
-    notes += [f"final split {decimal(_mean(final, metric))}"] if final else []
-    return Fact(f"Mean {metric}, {name}", decimal(_mean(best, metric)), ", ".join(notes))
+    others = (
+        ("base model", evidence.base.scores),
+        ("service LLM", evidence.service.scores),
+        ("final split", evidence.final.scores),
+    )
+    notes = [
+        _interval(best.interval if best else None),
+        f"target {decimal(target)}" if target is not None else "",
+        *(f"{who} {decimal(_mean(scores, metric))}" for who, scores in others if scores),
+    ]
+    words = evidence.words(metric)
+    return Fact(f"Mean {words}, {name}", decimal(best.mean_score if best else None), _joined(notes))
+
+
+def _free_fact(evidence: Evidence, free: str, target: float, name: str) -> Fact:
+    sets = evidence.best.answers.scores if evidence.best else None
+    best, base = (one.free.get(free) if one else None for one in (sets, evidence.base.scores))
+    notes = [
+        _interval(best.interval if best else None),
+        f"target {decimal(target)}",
+        f"base model {decimal(base.value)}" if base else "",
+    ]
+    title = f"{evidence.title(free).removesuffix(', %')}, {name}"
+    return Fact(title, decimal(best.value if best else None), _joined(notes))
+
+
+def _interval(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return f"95 % interval {decimal(interval.low)} to {decimal(interval.high)}"
+
+
+def _joined(notes: list[str]) -> str:
+    return ", ".join(note for note in notes if note)
+
+
+def _panel(scores: Scores | None, metric: Metric) -> MetricScores | None:
+    return scores.panel.get(metric) if scores else None
 
 
 def _mean(scores: Scores, metric: Metric) -> float | None:
     return scores.panel[metric].mean_score if metric in scores.panel else None
+
+
+# --- how sure it is -----------------------------------------------------------------------
+
+
+def _evidence_facts(evidence: Evidence) -> Iterator[Fact]:
+    """Whether it is as good as the service LLM, what a decision would take, what judging saved."""
+    verdict = evidence.latest_verdict
+    if verdict and verdict.non_inferiority:
+        yield _non_inferiority(evidence, verdict.non_inferiority)
+    if verdict and verdict.prompts_needed is not None:
+        best = evidence.best.answers.scores if evidence.best else None
+        now = f"there are {count(best.prompts)}" if best else ""
+        yield Fact("Test prompts that a decision needs", count(verdict.prompts_needed), now)
+
+
+_STANDINGS: dict[Standing, str] = {"met": "yes", "missed": "no", "undecided": "undecided"}
+
+
+def _non_inferiority(evidence: Evidence, found: NonInferiority) -> Fact:
+    note = (
+        f"mean {evidence.words(found.metric)} on the final split, local minus service:"
+        f" {measured_points(found.difference)}"
+    )
+    title = f"At most {decimal(found.margin)} points behind the service LLM"
+    return Fact(title, _STANDINGS[found.standing], note)
 
 
 def _size_facts(evidence: Evidence) -> Iterator[Fact]:

@@ -6,14 +6,17 @@ records are the run's own, whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Literal, TypeVar
 
 from llamaduo.errors import UsageError
 from llamaduo.records import Dropped, Judgement, Metric, Pair, Response, Unscored
-from llamaduo.reporting.panel import PanelScore, panel_scores
+from llamaduo.reporting.panel import Aggregate, PanelScore, panel_scores
+from llamaduo.reporting.sets import split_of
+from llamaduo.reporting.setup import read_setup
 from llamaduo.service.calls import CallRecord, Calls
 from llamaduo.storage.jsonl import read_records
 
@@ -28,7 +31,7 @@ class Wanted:
     """What is looked for. What is not set does not narrow the search.
 
     ``prompt`` is the beginning of a pair id, ``judge`` and ``model`` a part of a model's name,
-    ``below`` and ``above`` bound the score of ``metric`` (of both metrics' mean if it is None),
+    ``below`` and ``above`` bound the score of ``metric`` (of all metrics' mean if it is None),
     ``contains`` is a text in any case.
     """
 
@@ -50,14 +53,24 @@ class Wanted:
         if scores is None:
             return False
         score = self.score(scores)
+        if score is None:
+            return False
         low = self.above is None or score > self.above
         return low and (self.below is None or score < self.below)
 
-    def score(self, scores: Marks) -> float:
-        """What is looked at: one metric, or the mean of both."""
+    def score(self, scores: Marks) -> float | None:
+        """What is looked at: one metric, or the mean of all; None where it has none."""
+        found = scores_of(scores)
         if self.metric is None:
-            return (scores.similarity + scores.precision) / 2
-        return scores.similarity if self.metric == "similarity" else scores.precision
+            return fmean(found.values()) if found else None
+        return found.get(self.metric)
+
+
+def scores_of(found: Marks) -> Mapping[Metric, float]:
+    """The scores by metric."""
+    if isinstance(found, PanelScore):
+        return found.scores
+    return {metric: mark.score for metric, mark in found.marks.items()}
 
 
 # --- responses and judgements -------------------------------------------------------------
@@ -93,8 +106,9 @@ def responses(run: Path, where: str, wanted: Wanted) -> list[ScoredResponse]:
     pairs = _pairs_by_id(run, where)
     judgements = _judgements(run, where)
     _check_judge(wanted, [*judgements, *_unscored(run, where)])
+    _check_metric(wanted, judgements)
     by_judge = [one for one in judgements if wanted.judge in one.judge]
-    scores = panel_scores(by_judge)
+    scores = panel_scores(by_judge, _aggregate(run))
     found = [
         ScoredResponse(one, scores.get(one.id), pairs.get(one.pair_id))
         for one in _responses(run, where)
@@ -114,6 +128,16 @@ def _check_judge(wanted: Wanted, judged: Iterable[Judgement | Unscored]) -> None
         )
 
 
+def _check_metric(wanted: Wanted, judged: Iterable[Judgement]) -> None:
+    """A metric that nobody was asked for would make every response look unscored."""
+    names = dict.fromkeys(metric for one in judged for metric in one.marks)
+    if wanted.metric and names and wanted.metric not in names:
+        raise UsageError(
+            f"No judge was asked about {wanted.metric!r}.",
+            hint=f"The metrics are: {', '.join(names)}.",
+        )
+
+
 def _is_wanted(one: ScoredResponse, wanted: Wanted) -> bool:
     shown = (one.pair.instruction, one.pair.response) if one.pair else ()
     return wanted.bounds(one.scores) and wanted.has(one.response.text, *shown)
@@ -122,9 +146,8 @@ def _is_wanted(one: ScoredResponse, wanted: Wanted) -> bool:
 def _rank(
     scores: PanelScore | Judgement | None, wanted: Wanted, tie: str
 ) -> tuple[bool, float, str]:
-    if scores is None:
-        return True, 0.0, tie
-    return False, wanted.score(scores), tie
+    score = None if scores is None else wanted.score(scores)
+    return score is None, score or 0.0, tie
 
 
 def whole_response(run: Path, where: str, response_id: str, calls: Calls | None) -> WholeResponse:
@@ -138,7 +161,7 @@ def whole_response(run: Path, where: str, response_id: str, calls: Calls | None)
     response = _the_only(exact or found, response_id, [one.id for one in found], where)
     own = [one for one in _judgements(run, where) if one.response_id == response.id]
     lost = [one for one in _unscored(run, where) if one.response_id == response.id]
-    scores = panel_scores(own).get(response.id)
+    scores = panel_scores(own, _aggregate(run)).get(response.id)
     pair = _pairs_by_id(run, where).get(response.pair_id)
     both: list[Judgement | Unscored] = [*own, *lost]
     judged = (JudgedCall(one, _call(calls, one.call)) for one in both)
@@ -171,12 +194,13 @@ def judgements(run: Path, where: str, wanted: Wanted) -> list[Judgement | Unscor
     """The judgements of the set ``where``, the lowest first; the unscored come last."""
     every, lost = _judgements(run, where), _unscored(run, where)
     _check_judge(wanted, [*every, *lost])
+    _check_metric(wanted, every)
     scored = [
         one
         for one in every
         if _is_of(one, wanted)
         and wanted.bounds(one)
-        and wanted.has(one.similarity_reason, one.precision_reason)
+        and wanted.has(*(mark.reason for mark in one.marks.values()))
     ]
     unscored = [
         one
@@ -291,5 +315,9 @@ def _if_there(path: Path, kind: type[Record]) -> tuple[Record, ...]:
 
 
 def _pairs_by_id(run: Path, where: str) -> dict[str, Pair]:
-    split = "final" if where.startswith("final") else "test"
-    return {pair.id: pair for pair in _if_there(run / "coverage" / f"{split}.jsonl", Pair)}
+    path = run / "coverage" / f"{split_of(where)}.jsonl"
+    return {pair.id: pair for pair in _if_there(path, Pair)}
+
+
+def _aggregate(run: Path) -> Aggregate:
+    return read_setup(run / "run.yaml").judging.aggregate

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from llamaduo.records import Dropped, Judgement, Pair, Unscored
+from llamaduo.records import METRICS, Dropped, Judgement, Metric, Pair, Unscored
 from llamaduo.reporting.formatting import UNKNOWN, count, decimal, usd
-from llamaduo.reporting.inside import ScoredResponse
+from llamaduo.reporting.inside import Marks, ScoredResponse, scores_of
+from llamaduo.reporting.metric_names import title_of
 from llamaduo.reporting.tables import Column, Row, Table
 from llamaduo.service.calls import CallRecord
 from llamaduo.tasks.showing import visible
@@ -28,24 +29,29 @@ def more_than(shown: int, found: int, noun: str) -> str:
 def response_table(
     title: str, found: Sequence[ScoredResponse], limit: int, longest: int | None
 ) -> Table:
+    shown = found[:limit]
+    metrics = _metrics(one.scores for one in found)
     columns = (
         Column("Response", numeric=False),
-        Column("Similarity"),
-        Column("Precision"),
+        *(Column(title_of(metric)) for metric in metrics),
         Column("Prompt", numeric=False),
         Column("Reference", numeric=False),
         Column("Answer", numeric=False),
     )
-    shown = found[:limit]
-    rows = tuple(_response_row(one, longest) for one in shown)
+    rows = tuple(_response_row(one, metrics, longest) for one in shown)
     return Table(title, columns, rows, more_than(len(shown), len(found), "responses"))
 
 
-def _response_row(one: ScoredResponse, longest: int | None) -> Row:
+def _metrics(scored: Iterable[Marks | None]) -> tuple[Metric, ...]:
+    """The metrics that anything has a score for; the paper's two where nothing has."""
+    named = (metric for one in scored if one for metric in scores_of(one))
+    return tuple(dict.fromkeys(named)) or METRICS
+
+
+def _response_row(one: ScoredResponse, metrics: Sequence[Metric], longest: int | None) -> Row:
     return (
         one.response.id,
-        decimal(one.scores.similarity if one.scores else None),
-        decimal(one.scores.precision if one.scores else None),
+        *(decimal(one.scores.of(metric) if one.scores else None) for metric in metrics),
         one_line(one.pair.instruction, longest) if one.pair else UNKNOWN,
         one_line(one.pair.response, longest) if one.pair else UNKNOWN,
         one_line(one.response.text, longest),
@@ -55,31 +61,33 @@ def _response_row(one: ScoredResponse, longest: int | None) -> Row:
 def judgement_table(
     title: str, found: Sequence[Judgement | Unscored], limit: int, longest: int | None
 ) -> Table:
+    shown = found[:limit]
+    metrics = _metrics(one for one in found if isinstance(one, Judgement))
     columns = (
         Column("Response", numeric=False),
         Column("Judge", numeric=False),
         Column("No."),
-        Column("Similarity"),
-        Column("Precision"),
+        *(Column(title_of(metric)) for metric in metrics),
         Column("Reasons", numeric=False),
         Column("Call", numeric=False),
     )
-    shown = found[:limit]
-    rows = tuple(_judgement_row(one, longest) for one in shown)
+    rows = tuple(_judgement_row(one, metrics, longest) for one in shown)
     return Table(title, columns, rows, more_than(len(shown), len(found), "judgements"))
 
 
-def _judgement_row(one: Judgement | Unscored, longest: int | None) -> Row:
+def _judgement_row(
+    one: Judgement | Unscored, metrics: Sequence[Metric], longest: int | None
+) -> Row:
+    marks = one.marks if isinstance(one, Judgement) else {}
+    scores = (str(marks[metric].score) if metric in marks else UNKNOWN for metric in metrics)
     if isinstance(one, Judgement):
-        similarity, precision = str(one.similarity), str(one.precision)
-        reasons = f"{one.similarity_reason} / {one.precision_reason}"
+        reasons = " / ".join(mark.reason for mark in marks.values())
     else:
-        similarity = precision = UNKNOWN
         reasons = f"unscored: {one.reason}"
     call = one.call[:12] if one.call else UNKNOWN
     name = one_line(one.judge)
     text = one_line(reasons, longest)
-    return one.response_id, name, str(one.index), similarity, precision, text, call
+    return one.response_id, name, str(one.index), *scores, text, call
 
 
 def pair_table(title: str, found: Sequence[Pair], limit: int, longest: int | None) -> Table:

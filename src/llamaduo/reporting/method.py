@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llamaduo.records import METRICS, Metric
+from llamaduo.records import Metric
 from llamaduo.redaction.find import NOT_LOOKED_FOR
 from llamaduo.reporting.evidence import Evidence
 from llamaduo.reporting.formatting import count, decimal, part, plural, usd
+from llamaduo.reporting.metric_names import words_of
+from llamaduo.reporting.tables import findings
 
 LEAKS_SHOWN = 5
+FEW_PROMPTS = 50
+"""Below this a mean is good to no more than about ± 6 points."""
 
 Fact = tuple[str, str]
 
@@ -34,8 +38,11 @@ def _facts(evidence: Evidence) -> Iterator[Fact]:
     yield "Personal data", _redaction(evidence)
     yield "Responses per prompt (K)", _sampling(evidence)
     yield "Judgements per response and judge (M)", count(setup.judging.judgements_per_response)
+    yield "Further metrics", _rubrics(evidence)
+    yield "Judging", _judging(evidence)
     yield "Score thresholds (ζ)", ", ".join(str(zeta) for zeta in setup.judging.score_thresholds)
-    yield "Target (ε)", "; ".join(text for metric in METRICS for text in _target(evidence, metric))
+    yield "Target (ε)", "; ".join(_targets(evidence))
+    yield "Intervals", _INTERVALS
     yield "Limits", _limits(evidence)
     yield "Shared frames that did not count in curation", _discounted(evidence)
     yield "Written by", f"llamaduo {setup.llamaduo.version}" if setup.llamaduo.version else ""
@@ -101,12 +108,48 @@ def _sampling(evidence: Evidence) -> str:
     return ", ".join(text for text in parts if text)
 
 
+def _rubrics(evidence: Evidence) -> str:
+    metrics = evidence.setup.judging.metrics
+    return "; ".join(f"{words_of(name)}: {rubric}" for name, rubric in metrics.items())
+
+
+def _judging(evidence: Evidence) -> str:
+    judging = evidence.setup.judging
+    parts = [
+        f"repeats and judges by their {judging.aggregate}",
+        f"stopping {judging.stopping}" if judging.stopping else "",
+        "pairwise comparison with the service LLM in both orders" if judging.pairwise else "",
+    ]
+    return ", ".join(text for text in parts if text)
+
+
+def _targets(evidence: Evidence) -> Iterator[str]:
+    for metric in evidence.setup.metrics:
+        yield from _target(evidence, metric)
+    target = evidence.setup.target
+    for name, least in target.free.items():
+        yield f"{words_of(name)} ≥ {decimal(least)}"
+    if target.win_rate is not None:
+        yield f"win rate against the service LLM ≥ {decimal(target.win_rate)} %"
+    if target.not_worse_than_service_by is not None:
+        allowed = decimal(target.not_worse_than_service_by)
+        yield f"on the final split at most {allowed} points of precision behind the service LLM"
+    if target.evidence == "interval":
+        yield "met by the whole interval, not by the score alone"
+
+
 def _target(evidence: Evidence, metric: Metric) -> Iterator[str]:
-    target = evidence.setup.target_of(metric)
+    target, words = evidence.setup.target_of(metric), evidence.words(metric)
     if target.mean_score is not None:
-        yield f"mean {metric} ≥ {decimal(target.mean_score)}"
+        yield f"mean {words} ≥ {decimal(target.mean_score)}"
     for zeta, share in sorted(target.coverage_percentage.items()):
-        yield f"{metric} ≥ {zeta} for {decimal(share)} % of responses"
+        yield f"{words} ≥ {zeta} for {decimal(share)} % of responses"
+
+
+_INTERVALS = (
+    "95 %, clustered by prompt, because responses to one prompt are not independent: Student’s t"
+    " for means and differences, Wilson’s on an effective sample size for shares"
+)
 
 
 def _limits(evidence: Evidence) -> str:
@@ -149,9 +192,7 @@ _WORD = (
 
 
 def _service_references(evidence: Evidence) -> str:
-    held_out = [evidence.references.get(split, {}) for split in ("test", "final")]
-    own = sum(sources.get("service", 0) for sources in held_out)
-    whole = sum(sum(sources.values()) for sources in held_out)
+    own, whole = evidence.own_references
     if not own:
         return ""
     return (
@@ -184,15 +225,17 @@ def _size(evidence: Evidence) -> str:
     best = evidence.best.answers.scores if evidence.best else None
     if best is None:
         return ""
+    few = best.prompts < FEW_PROMPTS
+    warning = " Few as they are, read the intervals and not the scores." if few else ""
     return (
-        f"Scores rest on {plural(best.prompts, 'prompt')}, and more judgements of the same"
-        " responses do not make up for few prompts. No interval is computed yet; as a guide, a"
-        " mean over 16 prompts is good to about ± 11 points, over 200 to about ± 3."
+        f"Scores rest on {plural(best.prompts, 'prompt')}.{warning} More judgements of the same"
+        " responses narrow an interval by next to nothing; more prompts do."
     )
 
 
 def _related_judge(evidence: Evidence) -> str:
-    if evidence.rehearsed or evidence.setup.service.model not in evidence.setup.judges:
+    told = any(finding.kind == "related" for finding in findings(evidence))
+    if told or evidence.rehearsed or evidence.setup.service.model not in evidence.setup.judges:
         return ""
     return (
         f"{evidence.setup.service.model} both wrote the synthetic pairs and judged the responses;"

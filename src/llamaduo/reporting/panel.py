@@ -6,15 +6,26 @@ needed as numbers only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Protocol
+from statistics import fmean, median
+from typing import Literal, Protocol
 
-from llamaduo.records import METRICS, Metric
+from llamaduo.records import Metric
+
+Aggregate = Literal["mean", "median"]
+"""``judging.aggregate``: how repeats, and then judges, make one score of a response."""
+_AGGREGATES: dict[Aggregate, Callable[[Iterable[float]], float]] = {"mean": fmean, "median": median}
 
 
 class Scored(Protocol):
+    """A metric's score: a mark, whole or only its number."""
+
+    @property
+    def score(self) -> int: ...
+
+
+class Judged(Protocol):
     """What scores a response: a judgement, whole or only its numbers."""
 
     @property
@@ -22,72 +33,81 @@ class Scored(Protocol):
     @property
     def judge(self) -> str: ...
     @property
-    def similarity(self) -> int: ...
-    @property
-    def precision(self) -> int: ...
+    def marks(self) -> Mapping[Metric, Scored]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MarkScore:
+    """A mark without its reason. The score is whole, 0–100."""
+
+    score: int
 
 
 @dataclass(frozen=True, slots=True)
 class JudgementScore:
-    """A line of ``judgements.jsonl`` without its reasons. Scores are whole, 0–100."""
+    """A line of ``judgements.jsonl`` without its reasons."""
 
     response_id: str
     judge: str
-    similarity: int
-    precision: int
+    marks: Mapping[Metric, MarkScore]
     pair_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PanelScore:
-    """One response by the whole panel, 0–100: each judge's mean (Eq. 5), then theirs."""
+    """One response by the whole panel: a score from 0 to 100 for each metric."""
 
-    similarity: float
-    precision: float
+    scores: Mapping[Metric, float]
 
     @property
     def middle(self) -> float:
-        """The mean of both metrics, by which responses are ranked."""
-        return (self.similarity + self.precision) / 2
+        """The mean of all metrics, by which responses are ranked; 0 where there is none."""
+        return fmean(self.scores.values()) if self.scores else 0.0
 
-    def of(self, metric: Metric) -> float:
-        """One metric's score."""
-        return self.similarity if metric == "similarity" else self.precision
+    def of(self, metric: Metric) -> float | None:
+        """One metric's score; None where nobody was asked for it."""
+        return self.scores.get(metric)
 
 
-def panel_scores(judgements: Iterable[Scored]) -> dict[str, PanelScore]:
-    """The panel's score of every response that has a judgement, by response id."""
-    sums: dict[str, dict[str, list[int]]] = {}
+def panel_scores(
+    judgements: Iterable[Judged], aggregate: Aggregate = "mean"
+) -> dict[str, PanelScore]:
+    """The panel's score of every response that has a judgement, by response id: each judge's
+    (Eq. 5), then theirs."""
+    found: dict[str, dict[Metric, dict[str, list[int]]]] = {}
     for one in judgements:
-        judges = sums.setdefault(one.response_id, {})
-        found = judges.setdefault(one.judge, [0, 0, 0])
-        found[0] += 1
-        found[1] += one.similarity
-        found[2] += one.precision
-    return {response: _mean(list(judges.values())) for response, judges in sums.items()}
-
-
-def _mean(judges: Sequence[Sequence[int]]) -> PanelScore:
-    return PanelScore(
-        similarity=fmean(similarity / count for count, similarity, _ in judges),
-        precision=fmean(precision / count for count, _, precision in judges),
-    )
+        metrics = found.setdefault(one.response_id, {})
+        for metric, mark in one.marks.items():
+            metrics.setdefault(metric, {}).setdefault(one.judge, []).append(mark.score)
+    together = _AGGREGATES[aggregate]
+    return {
+        response: PanelScore(
+            {
+                metric: together([together(scores) for scores in judges.values()])
+                for metric, judges in metrics.items()
+            }
+        )
+        for response, metrics in found.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeScore:
-    """One judge's mean scores of one response, over ``judgements`` of them."""
+    """One judge's scores of one response, over ``judgements`` of them."""
 
     judge: str
     judgements: int
     scores: dict[Metric, float]
 
 
-def judge_scores(judgements: Sequence[Scored]) -> tuple[JudgeScore, ...]:
+def judge_scores(
+    judgements: Sequence[Judged], aggregate: Aggregate = "mean"
+) -> tuple[JudgeScore, ...]:
     """What each judge made of one response (Eq. 5), in the order they first judged."""
-    names = dict.fromkeys(one.judge for one in judgements)
-    return tuple(_judge(name, [one for one in judgements if one.judge == name]) for name in names)
-
-
-def _judge(name: str, own: Sequence[Scored]) -> JudgeScore:
-    return JudgeScore(name, len(own), {m: fmean(getattr(one, m) for one in own) for m in METRICS})
+    by_judge: dict[str, list[Judged]] = {}
+    for one in judgements:
+        by_judge.setdefault(one.judge, []).append(one)
+    return tuple(
+        JudgeScore(name, len(own), dict(panel_scores(own, aggregate)[own[0].response_id].scores))
+        for name, own in by_judge.items()
+    )

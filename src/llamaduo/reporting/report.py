@@ -20,7 +20,7 @@ from llamaduo.reporting.figures.drawings import Drawings, Figure, draw
 from llamaduo.reporting.headline import REHEARSAL, headline
 from llamaduo.reporting.method import caveats, method_facts
 from llamaduo.reporting.migration_cost import own_case
-from llamaduo.reporting.tables import Column
+from llamaduo.reporting.tables import Column, Table
 from llamaduo.storage.atomic import write_atomic
 from llamaduo.tasks.showing import markdown_block, markdown_inline, visible
 
@@ -74,6 +74,12 @@ def _content(evidence: Evidence, drawings: Drawings) -> dict[str, Any]:
         "headline": headline(evidence),
         "rehearsal": REHEARSAL if evidence.rehearsed else "",
         "scores": tables.scores_by_cycle(evidence),
+        "together": evidence.setup.judging.aggregate,
+        "beside": [found for found in _beside(evidence) if found],
+        "weakness": tables.weakness(evidence),
+        "findings": tables.findings(evidence),
+        "judges": tables.judge_report(evidence),
+        "effort": tables.judging_effort(evidence),
         "scores_by_language": tables.scores_by_language(evidence),
         "drops_by_language": tables.drops_by_language(batches),
         "portraits": tables.portrait_tables(portraits),
@@ -98,6 +104,15 @@ def _content(evidence: Evidence, drawings: Drawings) -> dict[str, Any]:
     }
 
 
+def _beside(evidence: Evidence) -> tuple[Table | None, ...]:
+    """What stands beside the judges' scores, as far as there is any."""
+    return (
+        tables.free_scores(evidence),
+        tables.differences(evidence),
+        tables.win_rates(evidence),
+    )
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -118,6 +133,7 @@ def _environment() -> Environment:
         block=markdown_block,
         embedded=_embedded,
         groupruns=_runs,
+        weighed=tables.finding_words,
     )
     return environment
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llamaduo.records import Judgement, Message, Pair, Response
-from llamaduo.reporting.panel import JudgeScore, PanelScore, judge_scores
+from llamaduo.reporting.panel import Aggregate, JudgeScore, PanelScore, judge_scores
 
 EXTREMES = 3
 """How many of the worst and how many of the best responses are shown."""
@@ -95,21 +95,24 @@ def samples_of(
     choices: Sequence[Choice],
     judgements: Iterable[Judgement],
     pairs: Mapping[str, Pair],
+    aggregate: Aggregate = "mean",
 ) -> Samples:
     """The chosen responses with their judgements; one whose pair is gone is left out."""
     by_response: dict[str, list[Judgement]] = defaultdict(list)
     for judgement in judgements:
         by_response[judgement.response_id].append(judgement)
     shown = (
-        _sample(one, by_response[one.response.id], pairs[one.response.pair_id])
+        _sample(one, by_response[one.response.id], pairs[one.response.pair_id], aggregate)
         for one in choices
         if one.response.pair_id in pairs
     )
     return Samples(cycle, tuple(shown))
 
 
-def _sample(choice: Choice, judgements: Sequence[Judgement], pair: Pair) -> Sample:
-    judges = judge_scores(judgements)
+def _sample(
+    choice: Choice, judgements: Sequence[Judgement], pair: Pair, aggregate: Aggregate
+) -> Sample:
+    judges = judge_scores(judgements, aggregate)
     quoted = [
         j for judge in judges for j in _ends([o for o in judgements if o.judge == judge.judge])
     ]
@@ -126,5 +129,9 @@ def _sample(choice: Choice, judgements: Sequence[Judgement], pair: Pair) -> Samp
 
 def _ends(judgements: Sequence[Judgement]) -> list[Judgement]:
     """The lowest and the highest of one judge's judgements; one where there is only one."""
-    ordered = sorted(judgements, key=lambda one: (one.similarity + one.precision, one.index))
+    ordered = sorted(judgements, key=lambda one: (_sum(one), one.index))
     return ordered if len(ordered) < 2 else [ordered[0], ordered[-1]]
+
+
+def _sum(judgement: Judgement) -> int:
+    return sum(mark.score for mark in judgement.marks.values())

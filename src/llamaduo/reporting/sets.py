@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from llamaduo.errors import UsageError
 from llamaduo.records import Verdict
@@ -11,7 +12,8 @@ from llamaduo.storage.jsonl import read_record
 
 
 def set_folder(run: Path, which: str | None) -> str:
-    """The folder of a set of responses: of ``base``, ``final`` or a cycle's number.
+    """The folder of a set of responses: of ``base``, a cycle's number, ``final``, or of the service
+    LLM's own answers, ``service`` and ``service-final``.
 
     None is the best cycle, or the last one that has responses where there is no verdict.
 
@@ -31,7 +33,7 @@ def set_folder(run: Path, which: str | None) -> str:
 
 
 def _sets(run: Path) -> Iterator[tuple[str, str]]:
-    """(name, folder) of each set, base first, final last."""
+    """(name, folder) of each set, base first, the service LLM's own last."""
     cycles = (folder.name for folder in sorted((run / "cycles").glob("*")))
     places = [("base", "base")]
     places += [(str(int(name)), f"cycles/{name}") for name in cycles if name.isdecimal()]
@@ -40,6 +42,7 @@ def _sets(run: Path) -> Iterator[tuple[str, str]]:
     best = f"{verdict.best_cycle:03d}" if verdict else ""
     if finals:
         places.append(("final", f"final/{best if best in finals else finals[-1]}"))
+    places += [(name, name) for name in ("service", "service-final")]
     return (one for one in places if (run / one[1] / "responses.jsonl").is_file())
 
 
@@ -57,8 +60,21 @@ def latest_verdict(run: Path) -> Verdict | None:
     return next((read_record(path, Verdict) for path in paths if path.is_file()), None)
 
 
+_WORDS = {
+    "base": "the base model",
+    "final": "the final split",
+    "service": "the service LLM",
+    "service-final": "the service LLM on the final split",
+}
+
+
 def _in_words(which: str) -> str:
-    return {"base": "the base model", "final": "the final split"}.get(which, f"cycle {which}")
+    return _WORDS.get(which, f"cycle {which}")
+
+
+def split_of(where: str) -> Literal["test", "final"]:
+    """The split whose prompts the set in the folder ``where`` answers."""
+    return "final" if where == "service-final" or where.startswith("final") else "test"
 
 
 def set_words(where: str) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from llamaduo.errors import RunError
-from llamaduo.records import Metric
+from llamaduo.records import METRICS, Metric
 from llamaduo.reporting.settings import CostSettings
 
 
@@ -53,11 +54,19 @@ class StandInFacts(ModelFacts):
 
 @dataclass(frozen=True, slots=True)
 class JudgingFacts:
-    """Who judged: no judges means the service LLM itself. M and ζ are None and empty if unknown."""
+    """Who judged: no judges means the service LLM itself. M and ζ are None and empty if unknown.
+
+    ``metrics`` has the configured ones beside the paper's two, each with its rubric.
+    """
 
     judges: tuple[ModelFacts, ...] = ()
     judgements_per_response: int | None = None
     score_thresholds: tuple[int, ...] = ()
+    metrics: dict[Metric, str] = field(default_factory=dict)
+    aggregate: Literal["mean", "median"] = "mean"
+    stopping: str = ""
+    service_responses: int | None = None
+    pairwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +79,24 @@ class InferenceFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetFacts:
+class MetricTarget:
     """ε for one metric: a mean score, and a percentage for each ζ."""
 
     mean_score: float | None = None
     coverage_percentage: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """ε: for the judged metrics, for the free ones, and against the service LLM."""
+
+    precision: MetricTarget = MetricTarget()
+    similarity: MetricTarget = MetricTarget()
+    metrics: dict[Metric, MetricTarget] = field(default_factory=dict)
+    free: dict[str, float] = field(default_factory=dict)
+    win_rate: float | None = None
+    not_worse_than_service_by: float | None = None
+    evidence: str = "point"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +143,20 @@ class Setup:
     local: ModelFacts = ModelFacts()
     judging: JudgingFacts = JudgingFacts()
     inference: InferenceFacts = InferenceFacts()
-    target: dict[Metric, TargetFacts] = field(default_factory=dict)
+    target: TargetFacts = TargetFacts()
     limits: LimitFacts = LimitFacts()
     synthesis: SynthesisFacts = SynthesisFacts()
     cost: CostSettings | None = None
     llamaduo: OriginFacts = OriginFacts()
 
-    def target_of(self, metric: Metric) -> TargetFacts:
-        return self.target.get(metric, TargetFacts())
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What judges were asked for: the paper's two, then the configured ones, in their order."""
+        return tuple(dict.fromkeys((*METRICS, *self.judging.metrics)))
+
+    def target_of(self, metric: Metric) -> MetricTarget:
+        paper = {"precision": self.target.precision, "similarity": self.target.similarity}
+        return paper.get(metric) or self.target.metrics.get(metric) or MetricTarget()
 
     @property
     def judges(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ error.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +61,16 @@ class Standing:
                     if one.call:
                         calls.setdefault(one.judge, set()).add(one.call)
         return calls, judgements
+
+    @cached_property
+    def checked(self) -> dict[str, int]:
+        """The calls about control responses that belong to finished judging, by judge."""
+        found: Counter[str] = Counter()
+        for stage in self.done:
+            if stage.endswith("/judge"):
+                path = self.directory.root / stage.removesuffix("/judge") / "controls.jsonl"
+                found.update(one.judge for one in read_records(path, Judgement))
+        return dict(found)
 
     def useful(self, stage: str, model: str) -> int:
         """Answers that need not be bought again, of all that the ledger has for ``stage``."""

@@ -11,7 +11,12 @@ from llamaduo.storage.journal import Row, read_rows
 
 AFTER_THE_LOOP = "parity"
 """The stage whose calls are made when the loop has ended."""
-LOOP_USD = f"SELECT COALESCE(SUM(usd), 0.0) FROM attempts WHERE stage <> '{AFTER_THE_LOOP}'"  # noqa: S608 - our own constant
+ATTACK = "attack"
+"""The stage whose calls try what a judge falls for; they are no part of the loop either."""
+LOOP_USD = (
+    "SELECT COALESCE(SUM(usd), 0.0) FROM attempts"  # noqa: S608 - our own constants
+    f" WHERE stage NOT IN ('{AFTER_THE_LOOP}', '{ATTACK}')"
+)
 SPEND = """
     WITH calls AS (
       SELECT *, state = 'sent' AND batch IN (

@@ -14,7 +14,7 @@ from llamaduo.errors import RunError, RunIncompatible
 from llamaduo.storage.atomic import sha256_of
 from llamaduo.storage.jsonl import read_record, write_record
 
-FORMAT = 1
+FORMAT = 2
 """Changes when a run written before can no longer be read."""
 
 

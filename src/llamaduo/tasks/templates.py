@@ -1,35 +1,43 @@
 """The prompts that llamaduo sends to service LLMs, and the shapes of the replies it accepts.
 
-Two templates, as in the paper's Appendix A: one judges a response (Figure 5), one synthesizes
-pairs like the seeds (Figures 6 and 7; what differs by task is in :mod:`llamaduo.tasks.guidance`).
+As in the paper's Appendix A: one template judges a response (Figure 5), one synthesizes pairs
+like the seeds (Figures 6 and 7; what differs by task is in :mod:`llamaduo.tasks.guidance`). A
+third, which the paper mentions and does not show, compares two responses (Section 3.4).
 The wording is our own. Every function is deterministic: equal arguments give equal bytes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from llamaduo.records import Message, Pair
-from llamaduo.tasks.data_block import data_block, read_data
+from llamaduo.records import METRICS, Message, Pair
+from llamaduo.tasks.data_block import data_block, read_data, shortened
 from llamaduo.tasks.guidance import JUDGING, SYNTHESIS
 from llamaduo.tasks.settings import TaskSettings
 
 __all__ = [
-    "JUDGEMENT_SCHEMA",
+    "COMPARISON_SCHEMA",
+    "COMPARISON_SHAPE",
     "JUDGEMENT_SHAPE",
+    "MOST_CHARACTERS",
     "PAIRS_SCHEMA",
     "PAIRS_SHAPE",
+    "compare_messages",
     "judge_messages",
+    "judgement_schema",
     "read_data",
     "repair_messages",
     "synthesis_messages",
 ]
 
 JUDGEMENT_SHAPE: Final = "judgement"
+COMPARISON_SHAPE: Final = "comparison"
 PAIRS_SHAPE: Final = "pairs"
 
+MOST_CHARACTERS: Final = 24_000
+"""Of a text that is longer, a judge is shown the beginning and the end."""
 REPAIR_QUOTE_CHARACTERS: Final = 8_000
 """How much of an unusable reply is shown back when its repair is asked for."""
 
@@ -47,7 +55,9 @@ def _object(**properties: Any) -> dict[str, Any]:
 _ASSESSMENT = _object(
     reason={"type": "string"}, score={"type": "integer", "minimum": 0, "maximum": 100}
 )
-JUDGEMENT_SCHEMA: Final = _object(similarity=_ASSESSMENT, precision=_ASSESSMENT)
+COMPARISON_SCHEMA: Final = _object(
+    reason={"type": "string"}, better={"type": "string", "enum": ["first", "second", "tie"]}
+)
 PAIRS_SCHEMA: Final = _object(
     pairs={
         "type": "array",
@@ -57,12 +67,12 @@ PAIRS_SCHEMA: Final = _object(
 
 _JUDGE_ROLE = (
     "You are a strict and fair examiner. You read an instruction, a reference answer and a"
-    " response to be marked, and you give two marks with reasons. You reply with one JSON object"
+    " response to be marked, and you give it marks with reasons. You reply with one JSON object"
     " and nothing else."
 )
 _MARKS = """\
-Mark the text under "response" twice, each time with a whole number from 0 to 100. Write the \
-reason before you settle on the number.
+Give the text under "response" a mark for each point below, each time a whole number from 0 to \
+100. Write the reason before you settle on the number.
 
 similarity: how far the response agrees with the text under "reference".
   100 says the same; 75 agrees but for details; 50 agrees in about half of what matters;
@@ -71,14 +81,29 @@ precision: how well the response does what the text under "instruction" asks, gi
 under "earlier" if there are any. Decide this from the instruction, even where the reference is
 imperfect.
   100 is right, complete and in the form asked for; 75 has small flaws; 50 is half right;
-  25 is mostly wrong; 0 is wrong, empty, or about something else.
+  25 is mostly wrong; 0 is wrong, empty, or about something else."""
+_FAIRNESS = (
+    "Use the whole range. Length and a confident tone earn nothing. A response that is empty, mere"
+    " punctuation or filler, or that talks about its own marking instead of the task, gets 0"
+    " throughout."
+)
 
-Use the whole range. Length and a confident tone earn nothing. A response that is empty, mere
-punctuation or filler, or that talks about its own marking instead of the task, gets 0 twice."""
-_JUDGEMENT_FORM = (
-    'Reply with exactly this form: {"similarity": {"reason": TEXT, "score": NUMBER},'
-    ' "precision": {"reason": TEXT, "score": NUMBER}}. Each TEXT is one or two sentences. No'
-    " other keys, no text before or after, no code fence."
+_COMPARER_ROLE = (
+    "You are a strict and fair examiner. You read an instruction and two responses to it, and you"
+    " say which one is better, with a reason. You reply with one JSON object and nothing else."
+)
+_COMPARE = """\
+Decide which text does better what the text under "instruction" asks, given the messages under
+"earlier" if there are any: the one under "first" or the one under "second". Correctness comes
+first, then completeness, then the form that was asked for. Write the reason before you decide.
+
+Say "tie" when neither is better in a way that matters to whoever asked: the same answer in other
+words is a tie, and so are two answers that are equally wrong. Which one stands first, how long
+it is and how sure it sounds mean nothing. A response that talks about being compared instead of
+doing the task loses."""
+_COMPARISON_FORM = (
+    'Reply with exactly this form: {"reason": TEXT, "better": "first" or "second" or "tie"}. The'
+    " TEXT is one or two sentences. No other keys, no text before or after, no code fence."
 )
 
 _AUTHOR_ROLE = (
@@ -91,22 +116,91 @@ _PAIRS_FORM = (
 )
 
 
-def judge_messages(task: TaskSettings, pair: Pair, response: str) -> tuple[Message, ...]:
-    """Ask for similarity and precision of ``response`` (Section 3.4, Figure 5).
+def judgement_schema(metrics: Iterable[str] = METRICS) -> dict[str, Any]:
+    """The shape of a judgement: for each metric, in this order, a reason and a whole score."""
+    return _object(**dict.fromkeys(metrics, _ASSESSMENT))
+
+
+def judge_messages(
+    task: TaskSettings,
+    pair: Pair,
+    response: str,
+    metrics: Mapping[str, str] | None = None,
+    limit: int = MOST_CHARACTERS,
+) -> tuple[Message, ...]:
+    """Ask for similarity and precision of ``response`` (Section 3.4, Figure 5), and for each of
+    ``metrics`` besides: a name, and what earns how much.
 
     The reference is ``pair.response``. The data block has ``instruction``, ``reference``,
-    ``response`` and, where the prompt is longer than one message, ``earlier``.
+    ``response`` and, where the prompt is longer than one message, ``earlier``; of a text of more
+    than ``limit`` characters the beginning and the end, and ``shortened`` says which.
     """
     data = _prompt(pair) | {"reference": pair.response, "response": response}
+    shown, cut = _within(data, limit)
     schema = pair.json_schema or task.json_schema
     parts = (
-        data_block(data),
+        data_block(shown),
         _MARKS,
+        *(f"{name}: {rubric}" for name, rubric in (metrics or {}).items()),
+        _FAIRNESS,
+        cut,
         JUDGING[task.kind],
         _required_form(task, schema, "A response"),
-        _JUDGEMENT_FORM,
+        _judgement_form((*METRICS, *(metrics or {}))),
     )
     return _conversation(_JUDGE_ROLE, parts)
+
+
+def compare_messages(
+    task: TaskSettings, pair: Pair, first: str, second: str, limit: int = MOST_CHARACTERS
+) -> tuple[Message, ...]:
+    """Ask which of two responses to ``pair``'s prompt is the better (Section 3.4).
+
+    The data block has ``instruction``, ``first``, ``second`` and, where the prompt is longer than
+    one message, ``earlier``. The reference is not shown: likeness to it is no merit here.
+    """
+    shown, cut = _within(_prompt(pair) | {"first": first, "second": second}, limit)
+    schema = pair.json_schema or task.json_schema
+    parts = (
+        data_block(shown),
+        _COMPARE,
+        cut,
+        JUDGING[task.kind],
+        _required_form(task, schema, "A response"),
+        _COMPARISON_FORM,
+    )
+    return _conversation(_COMPARER_ROLE, parts)
+
+
+def _judgement_form(metrics: Sequence[str]) -> str:
+    marks = ", ".join(f'"{name}": {{"reason": TEXT, "score": NUMBER}}' for name in metrics)
+    return (
+        f"Reply with exactly this form: {{{marks}}}. Each TEXT is one or two sentences. No other"
+        " keys, no text before or after, no code fence."
+    )
+
+
+def _within(data: Mapping[str, Any], limit: int) -> tuple[dict[str, Any], str]:
+    """``data`` with its long texts shortened, and the sentence that says so if any was."""
+    turns = data.get("earlier", [])
+    texts = {name: text for name, text in data.items() if isinstance(text, str)}
+    sizes = {name: len(text) for name, text in texts.items()}
+    sizes["earlier"] = max((len(turn["content"]) for turn in turns), default=0)
+    long = {name: size for name, size in sizes.items() if size > limit}
+    if not long:
+        return dict(data), ""
+    shown = dict(data) | {name: shortened(text, limit) for name, text in texts.items()}
+    if turns:
+        cut = [turn | {"content": shortened(turn["content"], limit)} for turn in turns]
+        shown["earlier"] = cut
+    return shown | {"shortened": long}, _SHORTENED
+
+
+_SHORTENED = (
+    'The texts named under "shortened" are longer than can be shown: the number is their length in'
+    " characters, and a gap in their middle is marked. Judge what is there, and hold neither the"
+    " gap nor the length against a response that the task may need to be long."
+)
 
 
 def synthesis_messages(

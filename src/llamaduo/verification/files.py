@@ -19,13 +19,20 @@ _LEAVES = {
     "split": ("train.jsonl", "test.jsonl", "final.jsonl", "split.json"),
     "finetune": ("training.json",),
     "infer": ("responses.jsonl", "inference.json"),
-    "judge": ("judgements.jsonl", "unscored.jsonl", "scores.json"),
+    "answer": ("responses.jsonl",),
+    "judge": (
+        *("controls.jsonl", "judgements.jsonl", "unscored.jsonl"),
+        *("scores.json", "breakdown.json", "judges.json"),
+    ),
     "synthesize": ("raw.jsonl", "synthesis.json"),
     "curate": ("synthetic.jsonl", "dropped.jsonl", "curation.json"),
 }
 """What the manifest must have a hash of, so that dropping a name hides nothing."""
-_MAY_LEAVE = {"curate": ("portrait.json",)}
-"""What only newer versions write: where the file is there, its hash must be."""
+_MAY_LEAVE = {
+    "judge": ("comparisons.jsonl", "uncompared.jsonl"),
+    "curate": ("portrait.json",),
+}
+"""What is not always written: where the file is there, its hash must be."""
 _WEIGHTS = frozenset({".safetensors", ".gguf", ".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 
 
@@ -35,8 +42,8 @@ def hashes(records: Records, finding: Finding) -> None:
         _compare(finding, records.root, finished.files, f"stage {stage}")
         names = {PurePosixPath(name).name for name in finished.files}
         where, _, kind = stage.rpartition("/")
-        newer = (n for n in _MAY_LEAVE.get(kind, ()) if (records.root / where / n).exists())
-        for name in (*_LEAVES.get(kind, ()), *newer):
+        optional = (n for n in _MAY_LEAVE.get(kind, ()) if (records.root / where / n).exists())
+        for name in (*_LEAVES.get(kind, ()), *optional):
             if name not in names:
                 finding.differ(f"manifest.json has no hash of {name}, which stage {stage} writes")
     if records.manifest.version != __version__:
@@ -102,14 +109,19 @@ def _compare_evidence(records: Records, finding: Finding, found: Mapping[str, An
         finding.notes.append("The run has no verdict now, so the bundle's was not compared.")
         return
     _same(finding, "verdict", found.get("verdict"), plain(verdict))
-    label = "target met" if verdict.outcome == "passed" else "target missed"
-    _same(finding, "label", found.get("label"), label)
+    words = {"passed": "target met", "undecided": "undecided"}
+    _same(finding, "label", found.get("label"), words.get(verdict.outcome, "target missed"))
     _same(finding, "cycle", found.get("cycle"), verdict.best_cycle)
     best = f"cycles/{verdict.best_cycle:03d}"
     _same(finding, "scores", found.get("scores"), plain(records.scores(best)))
-    final = f"final/{verdict.best_cycle:03d}"
-    if found.get("final") is not None and records.is_finished(f"{final}/judge"):
-        _same(finding, "final", found["final"], plain(records.scores(final)))
+    others = {
+        "final": f"final/{verdict.best_cycle:03d}",
+        "ceiling": "service",
+        "ceiling_final": "service-final",
+    }
+    for name, where in others.items():
+        if found.get(name) is not None and records.is_finished(f"{where}/judge"):
+            _same(finding, name, found[name], plain(records.scores(where)))
     _compare_sources(records, finding, found)
     _compare_adapter(records, finding, found["files"], f"{best}/checkpoint")
 

@@ -8,35 +8,74 @@ of them was changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from contextlib import AsyncExitStack
-from dataclasses import fields
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields, replace
 
+from llamaduo.assessment import judging_of, rules_of
 from llamaduo.errors import ExtraMissing
-from llamaduo.evaluation.judge import judge
-from llamaduo.evaluation.scores import score
-from llamaduo.records import Judgement, Judgements, Response, Unscored
+from llamaduo.evaluation.adaptive import plan_looks
+from llamaduo.evaluation.assess import Material, conclude
+from llamaduo.evaluation.compare import compare
+from llamaduo.evaluation.controls import judge_controls
+from llamaduo.evaluation.judge import judge_due
+from llamaduo.inference.answers import answer
+from llamaduo.records import (
+    Breakdown,
+    Comparison,
+    Comparisons,
+    Judged,
+    Judgement,
+    Judgements,
+    PanelReport,
+    Response,
+    Unscored,
+)
+from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.replay import NOT_STORED, replaying
+from llamaduo.service.settings import ServiceSettings
 from llamaduo.verification.checks import Finding, figures_in
 from llamaduo.verification.records import Records
 
-Outcome = Judgement | Unscored
-_Place = tuple[str, str, int]
-"""Judge, response, index: which judgement it is."""
+Outcome = Judgement | Comparison | Unscored
+_Place = tuple[str, str, str, int]
+"""Kind, judge, response, index: which call of a judge it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """Everything that the judges said about one set, as it is recorded or as it is read again."""
+
+    controls: Judgements
+    judgements: Judgements
+    comparisons: Comparisons
+
+
+def answered_by_service(records: Records, finding: Finding, where: str) -> None:
+    """The service LLM's own responses, read again from its raw replies."""
+    recorded = records.many(f"{where}/responses.jsonl", Response)
+    derived = {one.id: one for one in asyncio.run(_answer_again(records, where))}
+    for one in recorded:
+        again = derived.pop(one.id, None)
+        finding.expect(again == one, f"response {one.id} is not what the service LLM replied")
+    for missing in derived:
+        finding.differ(f"response {missing} is not recorded")
 
 
 def judged(records: Records, finding: Finding, where: str) -> None:
-    """Every judgement, read again from its raw reply; scored and unscored make up all."""
+    """Every judgement, control and comparison, read again from its raw reply; scored and unscored
+    make up all that were due."""
     recorded = _recorded(records, where)
-    responses = records.many(f"{where}/responses.jsonl", Response)
-    config = records.config
-    expected = len(responses) * config.judging.judgements_per_response * len(config.judges)
-    found = len(recorded.scored) + len(recorded.unscored)
+    looks = plan_looks(_responses(records, where), judging_of(records.config, where))
+    rounds = _rounds(records, where)
+    judges = len(records.config.judges)
+    expected = judges * sum(len(looks.due(number)) for number in range(rounds))
+    found = len(recorded.judgements.scored) + len(recorded.judgements.unscored)
     finding.require(
         found == expected, f"{found} judgements are recorded, {expected} were to be had"
     )
     try:
-        derived = asyncio.run(_judge_again(records, where, responses))
+        derived = asyncio.run(_judge_again(records, where, rounds))
     except ExtraMissing as missing:
         finding.left_out = (
             "Only that every judgement has an answered call was checked; no reply was read again:"
@@ -50,71 +89,160 @@ def judged(records: Records, finding: Finding, where: str) -> None:
 
 
 def scored(records: Records, finding: Finding, where: str) -> None:
-    """``scores.json`` computed again from responses and judgements (Eq. 3 to 6)."""
-    again = score(
-        records.many(f"{where}/responses.jsonl", Response),
-        records.prompts_of(where),
-        _recorded(records, where),
-        records.config.judging,
+    """``scores.json``, ``breakdown.json`` and ``judges.json``, computed again from responses and
+    judgements (Eq. 3 to 6).
+
+    Where judging stopped may have followed from another target, and a person's scores may have
+    changed since: both are taken as they are recorded.
+    """
+    recorded, responses = _recorded(records, where), _responses(records, where)
+    material = Material(
+        responses=responses,
+        pairs=records.prompts_of(where),
+        controls=recorded.controls,
+        judgements=recorded.judgements,
+        rounds=_rounds(records, where),
+        comparisons=recorded.comparisons,
+        ceiling=_ceiling(records, where),
     )
-    finding.checked += figures_in(again)
-    finding.same("scores.json", records.scores(where), again)
+    rules = rules_of(
+        records.config.model_copy(update=_without_person(records)), records.root, where, ()
+    )
+    again = conclude(material, rules)
+    scores = records.scores(where)
+    if scores.effort and again.scores.effort:
+        took = replace(again.scores.effort, standing=scores.effort.standing)
+        again = replace(again, scores=replace(again.scores, effort=took))
+    report = records.one(f"{where}/judges.json", PanelReport)
+    breakdown = records.one(f"{where}/breakdown.json", Breakdown)
+    finding.checked += figures_in(again.scores)
+    finding.same("scores.json", scores, again.scores)
+    finding.same("breakdown.json", breakdown, again.breakdown)
+    finding.same("judges.json", report, replace(again.report, human=report.human))
 
 
-def _recorded(records: Records, where: str) -> Judgements:
+# --- the records --------------------------------------------------------------------------
+
+
+def _responses(records: Records, where: str) -> tuple[Response, ...]:
+    return records.many(f"{where}/responses.jsonl", Response)
+
+
+def _judgements(records: Records, where: str) -> Judgements:
     return Judgements(
         scored=records.many(f"{where}/judgements.jsonl", Judgement),
         unscored=records.many(f"{where}/unscored.jsonl", Unscored),
     )
 
 
-async def _judge_again(records: Records, where: str, responses: tuple[Response, ...]) -> Judgements:
+def _recorded(records: Records, where: str) -> _Calls:
+    comparisons = Comparisons()
+    if _compares(records, where):
+        comparisons = Comparisons(
+            records.many(f"{where}/comparisons.jsonl", Comparison),
+            records.many(f"{where}/uncompared.jsonl", Unscored),
+        )
+    controls = Judgements(records.many(f"{where}/controls.jsonl", Judgement), ())
+    return _Calls(controls, _judgements(records, where), comparisons)
+
+
+def _rounds(records: Records, where: str) -> int:
+    effort = records.scores(where).effort
+    return effort.rounds if effort else 1
+
+
+def _compares(records: Records, where: str) -> bool:
+    return records.config.judging.pairwise and _ceiling_of(records, where) is not None
+
+
+def _ceiling_of(records: Records, where: str) -> str | None:
+    """The folder of the service LLM's answers that ``where`` is compared with."""
+    folder = "service-final" if where.startswith("final") else "service"
+    own = where in ("service", "service-final")
+    return folder if not own and records.is_finished(f"{folder}/judge") else None
+
+
+def _ceiling(records: Records, where: str) -> Judged | None:
+    folder = _ceiling_of(records, where)
+    return Judged(_responses(records, folder), _judgements(records, folder)) if folder else None
+
+
+def _without_person(records: Records) -> dict[str, object]:
+    return {"judging": records.config.judging.model_copy(update={"human_scores": None})}
+
+
+# --- read again ---------------------------------------------------------------------------
+
+
+async def _answer_again(records: Records, where: str) -> tuple[Response, ...]:
+    async with _replaying(records, [records.config.service]) as (service,):
+        times = records.config.judging.service_responses
+        return await answer(records.prompts_of(where), service, times)
+
+
+async def _judge_again(records: Records, where: str, rounds: int) -> _Calls:
+    settings, task = judging_of(records.config, where), records.config.task
+    responses, pairs = _responses(records, where), records.prompts_of(where)
+    looks = plan_looks(responses, settings)
+    due = [place for number in range(rounds) for place in looks.due(number)]
+    notify = records.telling(f"{where}/judgements")
+    async with _replaying(records, records.config.judges) as judges:
+        comparisons = Comparisons()
+        if folder := _ceiling_of(records, where):
+            rivals = _responses(records, folder)
+            if settings.pairwise:
+                comparisons = await compare(responses, rivals, pairs, judges, settings, task)
+        controls = await judge_controls(pairs, judges, settings, task, occasion=where)
+        judgements = await judge_due(due, pairs, judges, settings, task, notify=notify)
+    return _Calls(Judgements(controls.scored, ()), judgements, comparisons)
+
+
+@asynccontextmanager
+async def _replaying(
+    records: Records, services: Sequence[ServiceSettings]
+) -> AsyncIterator[list[ServiceLLM]]:
+    """The ledger in the place of ``services``."""
     async with AsyncExitStack() as stack:
-        judges = [
+        yield [
             await stack.enter_async_context(
                 replaying(settings, records.calls, records.observe, records.redactor)
             )
-            for settings in records.config.judges
+            for settings in services
         ]
-        return await judge(
-            responses,
-            records.prompts_of(where),
-            judges,
-            records.config.judging,
-            records.config.task,
-            notify=records.telling(f"{where}/judgements"),
-        )
 
 
-def _calls_are_there(records: Records, finding: Finding, recorded: Judgements) -> None:
+def _calls_are_there(records: Records, finding: Finding, recorded: _Calls) -> None:
     """What can be told without the provider's SDK: that each judgement has an answered call."""
-    for one in recorded.scored:
-        there = records.calls.answer(one.call) is not None
-        finding.require(there, f"{_named(one)}: its call {one.call[:12]} is not in the ledger")
+    for _, one in _all(recorded):
+        if not isinstance(one, Unscored):
+            there = records.calls.answer(one.call) is not None
+            finding.require(there, f"{_named(one)}: its call {one.call[:12]} is not in the ledger")
 
 
 # --- comparing ----------------------------------------------------------------------------
 
 
-def _place(one: Outcome) -> _Place:
-    return one.judge, one.response_id, one.index
+def _all(calls: _Calls) -> Iterator[tuple[_Place, Outcome]]:
+    judged: list[Judgement | Unscored] = [*calls.controls.scored, *calls.judgements.scored]
+    for one in (*judged, *calls.judgements.unscored):
+        yield ("judgement", one.judge, one.response_id, one.index), one
+    for compared in calls.comparisons.scored:
+        index = 2 * compared.index + (not compared.local_first)
+        yield ("comparison", compared.judge, compared.response_id, index), compared
+    for lost in calls.comparisons.unscored:
+        yield ("comparison", lost.judge, lost.response_id, lost.index), lost
 
 
-def _by_place(judgements: Judgements) -> dict[_Place, Outcome]:
-    return {_place(one): one for one in _all(judgements)}
+def _by_place(calls: _Calls) -> dict[_Place, Outcome]:
+    return dict(_all(calls))
 
 
-def _all(judgements: Judgements) -> Iterator[Outcome]:
-    yield from judgements.scored
-    yield from judgements.unscored
-
-
-def _twice(judgements: Judgements) -> Iterator[str]:
+def _twice(calls: _Calls) -> Iterator[str]:
     seen: set[_Place] = set()
-    for one in _all(judgements):
-        if _place(one) in seen:
+    for place, one in _all(calls):
+        if place in seen:
             yield f"{_named(one)} is recorded twice"
-        seen.add(_place(one))
+        seen.add(place)
 
 
 def _compare(
@@ -131,22 +259,36 @@ def _compare(
 
 
 def _named(one: Outcome) -> str:
-    return f"judgement {one.index} of response {one.response_id} by {one.judge}"
+    kind = "comparison" if isinstance(one, Comparison) else "judgement"
+    return f"{kind} {one.index} of response {one.response_id} by {one.judge}"
 
 
 def _difference(found: Outcome, derived: Outcome) -> str:
-    if isinstance(derived, Unscored) and isinstance(found, Judgement):
+    if isinstance(derived, Unscored) and not isinstance(found, Unscored):
         if derived.reason == NOT_STORED:
             return f"{NOT_STORED}: response, prompt, reference, template or a reply was changed"
         return f"it is scored, but its reply is not ({derived.reason})"
     if isinstance(derived, Judgement) and isinstance(found, Unscored):
-        marks = f"{derived.similarity} and {derived.precision}"
+        marks = " and ".join(str(mark.score) for mark in derived.marks.values())
         return f"it is unscored, but its reply has the scores {marks}"
+    if isinstance(derived, Comparison) and isinstance(found, Unscored):
+        return f"it is unscored, but its reply prefers {derived.better}"
     return "; ".join(_fields(found, derived))
 
 
 def _fields(found: Outcome, derived: Outcome) -> Iterable[str]:
-    for one in fields(found):
-        left, right = getattr(found, one.name), getattr(derived, one.name)
+    recorded, reply = _values(found), _values(derived)
+    for name in dict.fromkeys((*recorded, *reply)):
+        left, right = recorded.get(name), reply.get(name)
         if left != right:
-            yield f"{one.name} is {left!r:.100}, in its reply {right!r:.100}"
+            yield f"{name} is {left!r:.100}, in its reply {right!r:.100}"
+
+
+def _values(one: Outcome) -> dict[str, object]:
+    """Every field by its name, and every mark by its metric's."""
+    values: dict[str, object] = {field.name: getattr(one, field.name) for field in fields(one)}
+    if isinstance(one, Judgement):
+        del values["marks"]
+        for metric, mark in one.marks.items():
+            values |= {metric: mark.score, f"{metric}_reason": mark.reason}
+    return values

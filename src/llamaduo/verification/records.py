@@ -83,7 +83,7 @@ class Records:
 
     def prompts_of(self, where: str) -> tuple[Pair, ...]:
         """The pairs that the set ``where`` answers."""
-        return self.split("final" if where.startswith("final") else "test")
+        return self.split("final" if where.startswith(("final", "service-final")) else "test")
 
     def kept(self, cycle: int) -> tuple[Pair, ...]:
         """The synthetic pairs that were kept after ``cycle``."""

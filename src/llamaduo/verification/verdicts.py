@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from llamaduo.evaluation.verdict import FINAL_NOT_JUDGED, in_words, reach_verdict
+from llamaduo.evaluation.standing import in_words
+from llamaduo.evaluation.verdict import confirm, reach_verdict, unconfirmed
 from llamaduo.records import Verdict
 from llamaduo.verification.checks import Finding
 from llamaduo.verification.records import Records
@@ -33,7 +33,7 @@ def verdicts(records: Records, finding: Finding) -> None:
         finding.differ(f"verdict.json is of cycle {run.cycle}, which was not judged")
     else:
         possible = list(_possible(records, run.cycle))
-        _compare(finding, "verdict.json", run, possible + _unconfirmed(records, possible))
+        _compare(finding, "verdict.json", run, _on_final(records, possible) + possible)
         # It may be changed when a run is carried on, so a verdict is worth what its target is.
         target = ", ".join(in_words(records.config.target))
         finding.notes.append(f"The target in run.yaml: {target}.")
@@ -59,15 +59,20 @@ def _possible(records: Records, cycle: int) -> Iterator[Verdict]:
         )
 
 
-def _unconfirmed(records: Records, possible: list[Verdict]) -> list[Verdict]:
-    """The same, of a run whose budget ended before its final split was judged."""
-    return [
-        replace(one, reason=f"{one.reason} {FINAL_NOT_JUDGED}")
-        for one in possible
-        if records.config.limits.budget_usd is not None
-        and records.split("final")
-        and not records.is_finished(f"final/{one.best_cycle:03d}/judge")
-    ]
+def _on_final(records: Records, possible: list[Verdict]) -> list[Verdict]:
+    """The same, with what the final split says, or that the budget ended before it was judged."""
+    return [_with_final(records, one) for one in possible]
+
+
+def _with_final(records: Records, verdict: Verdict) -> Verdict:
+    where, target = f"final/{verdict.best_cycle:03d}", records.config.target
+    if not records.split("final"):
+        return verdict
+    if records.is_finished(f"{where}/judge"):
+        return confirm(verdict, records.scores(where), target)
+    if records.config.limits.budget_usd is not None:
+        return unconfirmed(verdict, target)
+    return verdict
 
 
 def _compare(finding: Finding, name: str, recorded: Verdict, possible: list[Verdict]) -> None:

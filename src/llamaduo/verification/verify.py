@@ -93,7 +93,9 @@ def _inspections(records: Records) -> Iterator[_Inspection]:
 
 
 def _was_paid(records: Records) -> bool:
-    return any(stage.endswith(("/judge", "/synthesize")) for stage in records.manifest.stages)
+    return any(
+        stage.endswith(("/answer", "/judge", "/synthesize")) for stage in records.manifest.stages
+    )
 
 
 def _of_stage(stage: str) -> Iterator[_Inspection]:
@@ -107,6 +109,9 @@ def _of_stage(stage: str) -> Iterator[_Inspection]:
     if kind == "infer":
         answered = partial(data.answered, where=where)
         yield _Inspection(f"{where}/responses", answered, "response", "the prompts of its split")
+    if kind == "answer":
+        replied = partial(judging.answered_by_service, where=where)
+        yield _Inspection(f"{where}/responses", replied, "response", "its raw reply")
     if kind == "judge":
         judged = partial(judging.judged, where=where)
         scored = partial(judging.scored, where=where)

@@ -73,6 +73,7 @@ def _read(body: Mapping[str, Any], model: str | None, *, shape: type[MessagesReq
         model=request.model,
         messages=messages,
         shape=wanted_shape(None, request.schema_asked, messages),
+        schema=request.schema_asked,
         token_limit=request.max_tokens,
         digest=body_digest(whole),
     )

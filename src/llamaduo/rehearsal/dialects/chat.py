@@ -48,6 +48,7 @@ def _read(body: Mapping[str, Any], _: str | None) -> Asked:
         model=request.model,
         messages=messages,
         shape=wanted_shape(request.shape, None, messages),
+        schema=_schema(request),
         token_limit=request.token_limit,
         digest=body_digest(body),
     )
@@ -60,6 +61,11 @@ def _check(request: ChatRequest) -> None:
         raise refused("The rehearsal service calls no tools; leave tools out.", "tools")
     if (request.n or 1) > 1:
         raise refused("The rehearsal service gives one choice a request; ask again.", "n")
+
+
+def _schema(request: ChatRequest) -> dict[str, Any] | None:
+    named = request.response_format.json_schema if request.response_format else None
+    return named.definition if named else None
 
 
 def _message(message: ChatMessage) -> Message:

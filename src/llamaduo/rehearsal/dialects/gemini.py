@@ -33,6 +33,7 @@ def _read(body: Mapping[str, Any], model: str | None) -> Asked:
         model=model or "",
         messages=messages,
         shape=wanted_shape(None, config.schema_asked, messages),
+        schema=config.schema_asked,
         token_limit=config.max_output_tokens,
         digest=body_digest({**body, "model": model}),
     )

@@ -32,6 +32,7 @@ def _read(body: Mapping[str, Any], _: str | None) -> Asked:
         model=request.model,
         messages=messages,
         shape=wanted_shape(wanted.name if wanted else None, None, messages),
+        schema=wanted.definition if wanted else None,
         token_limit=request.max_output_tokens,
         digest=body_digest(body),
     )

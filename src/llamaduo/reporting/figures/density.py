@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from llamaduo.reporting.answers import AnsweredSet
 from llamaduo.reporting.density import POINTS, SHARES, Density, density
-from llamaduo.reporting.evidence import AnsweredSet, Evidence
+from llamaduo.reporting.evidence import Evidence
 from llamaduo.reporting.figures.drawing import COLOURS, FAINT, FONT, GROUND, INK, drawn_vega
 from llamaduo.reporting.formatting import plural
 
@@ -34,15 +35,17 @@ def density_figure(evidence: Evidence) -> str | None:
         ExtraMissing: vl-convert is not installed.
     """
     panels = [(one.name, found) for one in evidence.sets() if (found := density_of(one))]
-    return drawn_vega(_spec(panels)) if panels else None
+    return drawn_vega(_spec(panels, evidence.title("similarity"))) if panels else None
 
 
 def density_of(one: AnsweredSet) -> Density | None:
     """The density of one set's responses, each at the panel's scores."""
-    return density([(score.similarity, score.precision) for score in one.answers.panel.values()])
+    scores = one.answers.panel.values()
+    both = [(score.of("similarity"), score.of("precision")) for score in scores]
+    return density([(s, p) for s, p in both if s is not None and p is not None])
 
 
-def _spec(panels: list[tuple[str, Density]]) -> Spec:
+def _spec(panels: list[tuple[str, Density]], across: str) -> Spec:
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     height = TOP + rows * SIDE + (rows - 1) * GAP_DOWN + KEY
@@ -59,7 +62,7 @@ def _spec(panels: list[tuple[str, Density]]) -> Spec:
             for name, ends in (("x", [0, SIDE]), ("y", [SIDE, 0]))
         ],
         "marks": [
-            *(_panel(n, columns, name, found) for n, (name, found) in enumerate(panels)),
+            *(_panel((n, columns), name, found, across) for n, (name, found) in enumerate(panels)),
             _key(height - KEY + 46),
         ],
     }
@@ -86,7 +89,9 @@ def _contours(number: int, found: Density) -> list[Spec]:
     ]
 
 
-def _panel(number: int, columns: int, name: str, found: Density) -> Spec:
+def _panel(at: tuple[int, int], name: str, found: Density, across: str) -> Spec:
+    """One panel, ``at`` a number and of so many columns; ``across`` names its x axis."""
+    number, columns = at
     row, column = divmod(number, columns)
     place = {
         "x": {"value": LEFT + column * (SIDE + GAP_ACROSS)},
@@ -102,7 +107,7 @@ def _panel(number: int, columns: int, name: str, found: Density) -> Spec:
         # An axis draws its grid as far as these say; the page's own are the whole drawing's.
         "signals": [{"name": side, "value": SIDE} for side in ("width", "height")],
         "axes": [
-            _axis("bottom", "x", "Similarity", labels=True),
+            _axis("bottom", "x", across, labels=True),
             _axis("left", "y", "Precision" if column == 0 else "", labels=column == 0),
         ],
         "marks": [

@@ -13,6 +13,8 @@ GROUND = "#ffffff"
 INK = "#26241f"
 FAINT = "#8a857a"
 COLOURS = {"precision": "#0b5a8f", "similarity": "#a8480f"}
+MORE_COLOURS = ("#3f6b2a", "#6a3f8f", "#7a5a00")
+"""For further metrics, in their order."""
 LOCAL, SERVICE = "#0b5a8f", "#a8480f"
 """The page's style sheet knows these and swaps them in the dark: see ``report.css``."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from llamaduo.records import Scores
-from llamaduo.reporting.evidence import AnsweredSet, CycleEvidence, Evidence
+from llamaduo.reporting.answers import AnsweredSet, CycleEvidence
+from llamaduo.reporting.evidence import Evidence
 from llamaduo.reporting.formatting import UNKNOWN, count, of, part
 from llamaduo.reporting.tables.egress import personal_data
 from llamaduo.reporting.tables.table import Column, Row, Table
@@ -84,7 +85,7 @@ def _cycle_row(one: AnsweredSet) -> Row:
 
 
 def _judgements(scores: Scores | None) -> str:
-    """Judgements by all judges. One judgement scores both metrics, so one metric counts them."""
+    """Judgements by all judges. One judgement scores every metric, so one counts them."""
     metric = next(iter(scores.panel.values()), None) if scores else None
     return of(metric.scored, metric.scored + metric.unscored) if metric else UNKNOWN
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from llamaduo.reporting.evidence import Answers, CycleEvidence, Evidence
+from llamaduo.reporting.answers import Answers, CycleEvidence
+from llamaduo.reporting.evidence import Evidence
 from llamaduo.reporting.formatting import UNKNOWN, count, decimal, seconds, usd
 from llamaduo.reporting.migration_cost import migration_usd
 from llamaduo.reporting.tables.spending import settled, total
@@ -88,6 +89,7 @@ def timings(evidence: Evidence) -> Table:
     rows = tuple(
         (one.name, *_training_times(one.cycle), *_inference_times(one.answers))
         for one in evidence.sets()
+        if not one.ceiling  # nothing of ours ran for it
     )
     return Table("Speed", columns, rows, _SPEED_NOTE if rows else "Nothing was measured yet.")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
-from llamaduo.reporting.evidence import KEPT, CycleEvidence, Evidence
+from llamaduo.reporting.answers import KEPT, CycleEvidence
+from llamaduo.reporting.evidence import Evidence
 from llamaduo.reporting.formatting import UNKNOWN, count, part
 from llamaduo.reporting.tables.table import Column, Table
 

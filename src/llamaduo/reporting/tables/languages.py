@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
-from llamaduo.records import METRICS
-from llamaduo.reporting.evidence import KEPT, MOST_TOLD, Answers, Evidence
+from llamaduo.reporting.answers import KEPT, Answers
+from llamaduo.reporting.evidence import MOST_TOLD, Evidence
 from llamaduo.reporting.formatting import count, decimal
 from llamaduo.reporting.panel import PanelScore
 from llamaduo.reporting.tables.funnel import steps_of
@@ -28,12 +28,16 @@ def scores_by_language(evidence: Evidence) -> Table | None:
         Column("Prompts in", numeric=False),
         Column("Prompts"),
         Column("Responses scored"),
-        *(Column(name, group=metric.capitalize()) for metric in METRICS for name in names),
+        *(
+            Column(name, group=evidence.title(metric))
+            for metric in evidence.metrics
+            for name in names
+        ),
     )
     rows = tuple(
         (one.name, *row)
         for one in evidence.sets()
-        for row in _score_rows(one.answers, evidence.languages, thresholds)
+        for row in _score_rows(one.answers, evidence, thresholds)
     )
     title = "Scores by language or script of the prompt"
     return Table(title, columns, rows, _TOLD) if rows else None
@@ -45,28 +49,31 @@ _TOLD = (
 )
 
 
-def _score_rows(
-    answers: Answers, languages: Mapping[str, str], thresholds: Sequence[int]
-) -> Iterator[Row]:
+def _score_rows(answers: Answers, evidence: Evidence, thresholds: Sequence[int]) -> Iterator[Row]:
     found: dict[str, list[tuple[str, PanelScore]]] = {}
     for response, score in answers.panel.items():
         pair = answers.pairs.get(response, "")
-        if language := languages.get(pair):
+        if language := evidence.languages.get(pair):
             found.setdefault(language, []).append((pair, score))
     for language, scored in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
         cells = [
             cell
-            for metric in METRICS
-            for cell in _cells([score.of(metric) for _, score in scored], thresholds)
+            for metric in evidence.metrics
+            for cell in _cells(_known(score.of(metric) for _, score in scored), thresholds)
         ]
         prompts = len({pair for pair, _ in scored})
         yield visible(language), count(prompts), count(len(scored)), *cells
 
 
+def _known(scores: Iterable[float | None]) -> list[float]:
+    return [score for score in scores if score is not None]
+
+
 def _cells(scores: Sequence[float], thresholds: Sequence[int]) -> Iterator[str]:
-    yield decimal(fmean(scores))
+    yield decimal(fmean(scores) if scores else None)
     for zeta in thresholds:
-        yield decimal(100 * sum(score >= zeta for score in scores) / len(scores))
+        reached = sum(score >= zeta for score in scores)
+        yield decimal(100 * reached / len(scores) if scores else None)
 
 
 def drops_by_language(batches: Sequence[tuple[str, Drops]]) -> Table | None:

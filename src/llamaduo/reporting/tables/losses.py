@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from llamaduo.records import Dropped, Refused
-from llamaduo.reporting.evidence import Evidence, kind_of
+from llamaduo.reporting.answers import kind_of
+from llamaduo.reporting.evidence import Evidence
 from llamaduo.reporting.formatting import count, part, plural
 from llamaduo.reporting.tables.funnel import steps_of
 from llamaduo.reporting.tables.table import Column, Row, Table
@@ -78,10 +79,12 @@ def _dropped(evidence: Evidence) -> Iterator[Row]:
 def _unscored(evidence: Evidence) -> Iterator[Row]:
     for one in evidence.sets():
         panel = one.answers.scores.panel if one.answers.scores else {}
-        # One judgement scores both metrics, so one metric counts them all.
+        # One judgement scores every metric, so one of them counts them all.
         metric = next(iter(panel.values()), None)
         whole = metric.scored + metric.unscored if metric else 0
-        yield from _rows("Judging", one.name.lower(), one.answers.unscored, whole)
+        yield from _rows("Judging", one.words, one.answers.unscored, whole)
+        lost = one.answers.uncompared
+        yield from _rows("Comparing", one.words, lost, one.answers.compared + sum(lost.values()))
 
 
 def _rows(stage: str, step: str, reasons: Mapping[str, int], whole: int) -> Iterator[Row]:

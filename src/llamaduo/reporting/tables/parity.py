@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from llamaduo.records import METRICS, Parity, ParityCheck
+from llamaduo.records import METRICS, Metric, Parity, ParityCheck
 from llamaduo.reporting.formatting import count, of, part, plural, points
+from llamaduo.reporting.metric_names import words_of
 from llamaduo.reporting.tables.table import Column, Row, Table
 
 
@@ -11,16 +12,17 @@ def parity_table(parity: Parity | None) -> Table | None:
     """One row for each form that was checked; None where no check was made."""
     if parity is None:
         return None
+    metrics = _metrics(parity)
     columns = (
         Column("Form", numeric=False),
         Column("Result", numeric=False),
         Column("Identical answers"),
         Column("exact match", group="Difference in points"),
-        *(Column(metric, group="Difference in points") for metric in METRICS),
+        *(Column(words_of(metric), group="Difference in points") for metric in metrics),
         Column("Chat template", numeric=False),
         Column("Reason", numeric=False),
     )
-    rows = tuple(_row(check) for check in parity.checks)
+    rows = tuple(_row(check, metrics) for check in parity.checks)
     return Table("Parity with the training-time model", columns, rows, _note(parity))
 
 
@@ -33,13 +35,19 @@ def parity_result(parity: Parity) -> str:
     )
 
 
-def _row(check: ParityCheck) -> Row:
+def _metrics(parity: Parity) -> tuple[Metric, ...]:
+    """The paper's two, then what else was scored."""
+    scored = (metric for check in parity.checks for metric in check.score_difference)
+    return tuple(dict.fromkeys((*METRICS, *scored)))
+
+
+def _row(check: ParityCheck, metrics: tuple[Metric, ...]) -> Row:
     return (
         check.form,
         "passed" if check.passed else "missed",
         part(check.identical, check.prompts),
         points(check.exact_match_difference),
-        *(points(check.score_difference.get(metric)) for metric in METRICS),
+        *(points(check.score_difference.get(metric)) for metric in metrics),
         "equal" if check.templates_equal else check.template_note or "differs",
         check.reason,
     )

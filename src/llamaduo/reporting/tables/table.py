@@ -9,11 +9,16 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: numbers are set to the right. ``group`` is a heading over several columns."""
+    """A column: numbers are set to the right. ``group`` is a heading over several columns.
+
+    ``ranged`` says that its cells are figures with their interval, ``84.2 [81.0, 87.1]``, which
+    may be set on two lines.
+    """
 
     name: str
     numeric: bool = True
     group: str = ""
+    ranged: bool = False
 
     @property
     def label(self) -> str:

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llamaduo.rehearsal.phrases import (
+from llamaduo.rehearsal.tasks.ticket_phrases import (
     DISTRACTORS,
     MISSPELLINGS,
     OPENERS,

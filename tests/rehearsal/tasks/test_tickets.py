@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 
-from llamaduo.rehearsal.phrases import (
+from llamaduo.rehearsal.tasks.ticket_phrases import (
     DISTRACTORS,
     MISSPELLINGS,
     OPENERS,
@@ -17,7 +17,7 @@ from llamaduo.rehearsal.phrases import (
     SIGN_OFFS,
     URGENCIES,
 )
-from llamaduo.rehearsal.tickets import LABELS, SYSTEM, draw, message_in, solve, tickets
+from llamaduo.rehearsal.tasks.tickets import LABELS, SYSTEM, draw, message_in, solve, tickets
 from llamaduo.tasks.words import lcs_length, shingles, words
 
 DRAWN = draw(5_000, random.Random(1))

@@ -1,0 +1,174 @@
+"""One set of responses, from the first question to the judges to the scores.
+
+The order is what protects the verdict: a judge that cannot tell right from wrong is found out by
+the controls before it is asked about anything, and one that goes wrong on the way before its
+scores are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from llamaduo.evaluation.adaptive import effort, judge_in_rounds, plan_looks, standing
+from llamaduo.evaluation.breakdown import break_down
+from llamaduo.evaluation.compare import compare
+from llamaduo.evaluation.controls import judge_controls
+from llamaduo.evaluation.human import HumanScore
+from llamaduo.evaluation.judge import Due, check_fit, check_unscored, judge_due
+from llamaduo.evaluation.judge_report import report_on_judges
+from llamaduo.evaluation.scores import Beside, panel_values, score
+from llamaduo.evaluation.settings import JudgingSettings, TargetSettings
+from llamaduo.evaluation.suspicion import suspicions
+from llamaduo.records import (
+    Breakdown,
+    Comparisons,
+    Judged,
+    JudgeFinding,
+    Judgements,
+    Notify,
+    Pair,
+    PanelReport,
+    Response,
+    Scores,
+    silent,
+)
+from llamaduo.service.protocol import ServiceLLM
+from llamaduo.tasks.settings import TaskSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """By what a set of responses is assessed. ``generator`` is the model that wrote synthetic
+    pairs, ``models`` the configured model of each judge, ``script_of`` names what a text is
+    written in."""
+
+    judging: JudgingSettings
+    target: TargetSettings
+    task: TaskSettings
+    generator: str
+    models: Mapping[str, str]
+    script_of: Callable[[str], str]
+    human: Sequence[HumanScore] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What the judges said about ``responses``, the answers to ``pairs``, and beside what.
+
+    ``rounds`` is how many rounds of judging it took; ``ceiling`` are the service LLM's own
+    answers, which the local LLM's are compared with.
+    """
+
+    responses: tuple[Response, ...]
+    pairs: Sequence[Pair]
+    controls: Judgements
+    judgements: Judgements
+    rounds: int
+    comparisons: Comparisons = field(default_factory=Comparisons)
+    ceiling: Judged | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusions:
+    """What follows from a :class:`Material`, by arithmetic alone."""
+
+    scores: Scores
+    breakdown: Breakdown
+    report: PanelReport
+
+
+async def assess(
+    responses: Sequence[Response],
+    pairs: Sequence[Pair],
+    judges: Sequence[ServiceLLM],
+    rules: Rules,
+    *,
+    where: str,
+    ceiling: Judged | None = None,
+    notify: Notify = silent,
+) -> tuple[Material, Conclusions]:
+    """Judge ``responses``, the answers to ``pairs`` that the run keeps under ``where``.
+
+    Raises:
+        StageFailed: too much could not be scored, or a judge's scores are no evidence.
+        ServiceError: the first that a judge raised, refused questions aside.
+    """
+    judging, task = rules.judging, rules.task
+    controls = await judge_controls(pairs, judges, judging, task, occasion=where, notify=notify)
+    check_fit(_of_controls(controls, rules), where)
+    comparisons = Comparisons()
+    if judging.pairwise and ceiling is not None:
+        comparisons = await compare(
+            responses, ceiling.responses, pairs, judges, judging, task, notify=notify
+        )
+        check_unscored(len(comparisons.scored), comparisons.unscored, judging)
+
+    async def ask(due: Sequence[Due]) -> Judgements:
+        return await judge_due(due, pairs, judges, judging, task, notify=notify)
+
+    def look(so_far: Judgements, number: int) -> Scores:
+        judged, beside = Judged(tuple(responses), so_far), Beside(ceiling, comparisons)
+        confidence = looks.confidence(number)
+        return score(judged, pairs, judging, task, beside=beside, confidence=confidence)
+
+    looks = plan_looks(responses, judging)
+    judgements, rounds = await judge_in_rounds(looks, ask, look, rules.target)
+    check_unscored(len(judgements.scored), judgements.unscored, judging)
+    material = Material(
+        responses=tuple(responses),
+        pairs=pairs,
+        controls=controls,
+        judgements=judgements,
+        rounds=rounds,
+        comparisons=comparisons,
+        ceiling=ceiling,
+    )
+    conclusions = conclude(material, rules)
+    check_fit([f for judge in conclusions.report.judges for f in judge.findings], where)
+    return material, conclusions
+
+
+def conclude(material: Material, rules: Rules) -> Conclusions:
+    """Scores, slices and the report on the judges.
+
+    Raises:
+        StageFailed: a judgement is not of one of the responses.
+    """
+    judging, judgements = rules.judging, material.judgements
+    judged = Judged(material.responses, judgements)
+    looks = plan_looks(material.responses, judging)
+    scores = score(
+        judged,
+        material.pairs,
+        judging,
+        rules.task,
+        beside=Beside(material.ceiling, material.comparisons),
+        confidence=looks.confidence(material.rounds - 1),
+    )
+    took = effort(judgements, looks, judging, material.rounds, standing(scores, rules.target))
+    panel = panel_values(judgements, judging)
+    return Conclusions(
+        scores=replace(scores, effort=took),
+        breakdown=break_down(
+            material.responses, material.pairs, panel, rules.task, rules.script_of
+        ),
+        report=report_on_judges(
+            judged,
+            material.pairs,
+            material.comparisons,
+            models=rules.models,
+            generator=rules.generator,
+            controls=material.controls.scored,
+            service=material.ceiling,
+            human=rules.human,
+        ),
+    )
+
+
+def _of_controls(controls: Judgements, rules: Rules) -> list[JudgeFinding]:
+    return [
+        finding
+        for judge in rules.models
+        for finding in suspicions(judge, controls, controls.scored)
+    ]

@@ -1,0 +1,78 @@
+"""The metrics that cost nothing, over a set of responses: figures with intervals.
+
+Every response is measured by itself (:func:`llamaduo.tasks.metrics.measured`). One that a metric
+cannot tell anything about is left out of that metric, and so is missing from its count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import fsum
+
+from llamaduo.errors import StageFailed
+from llamaduo.evaluation.intervals import mean_of, share_of
+from llamaduo.records import Measure, Pair, Response
+from llamaduo.tasks.labels import label_set
+from llamaduo.tasks.metrics import FREE_METRICS, free_metrics, measured
+from llamaduo.tasks.settings import TaskSettings
+
+SHARES = frozenset(FREE_METRICS) - {"rouge_l", "field_accuracy"}
+"""Metrics that a response meets or does not."""
+
+
+def free_measures(
+    responses: Sequence[Response], pairs: Sequence[Pair], task: TaskSettings
+) -> dict[str, Measure]:
+    """Every free metric of the task over ``responses`` to ``pairs``, judged or not, 0 to 100.
+
+    Raises:
+        StageFailed: a response answers a prompt that is not among ``pairs``.
+    """
+    each = measure_each(responses, pairs, task)
+    prompts = prompt_numbers(responses)
+    return {name: over(name, each, prompts) for name in names_in(each, free_metrics(task))}
+
+
+def measure_each(
+    responses: Sequence[Response], pairs: Sequence[Pair], task: TaskSettings
+) -> list[dict[str, float]]:
+    """What each of ``responses`` measures, by metric, in their order.
+
+    Raises:
+        StageFailed: a response answers a prompt that is not among ``pairs``.
+    """
+    by_id = {pair.id: pair for pair in pairs}
+    labels = label_set(task, pairs)
+    if strangers := {response.pair_id for response in responses} - by_id.keys():
+        raise StageFailed(
+            f"Scoring: {len(strangers)} prompts that were answered are not in the split,"
+            f" {min(strangers)} for one.",
+            hint="The responses belong to another split; run inference again.",
+        )
+    return [measured(task, by_id[r.pair_id], r.text, labels) for r in responses]
+
+
+def prompt_numbers(responses: Sequence[Response]) -> list[int]:
+    """A number for the prompt of each response, as the intervals take them."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(response.pair_id, len(numbers)) for response in responses]
+
+
+def names_in(each: Sequence[Mapping[str, float]], known: Sequence[str] = ()) -> list[str]:
+    """The free metrics that ``known`` has or that a response has, in their fixed order."""
+    found = set(known).union(*each)
+    return [name for name in FREE_METRICS if name in found]
+
+
+def over(name: str, each: Sequence[Mapping[str, float]], prompts: Sequence[int]) -> Measure:
+    """The measure of the values that ``each`` has under ``name``, with its interval."""
+    values = [found[name] for found in each if name in found]
+    clusters = [n for n, found in zip(prompts, each, strict=True) if name in found]
+    if not values:
+        return Measure(None, None, 0, 0)
+    interval = (
+        share_of([value / 100 for value in values], clusters)
+        if name in SHARES
+        else mean_of(values, clusters)
+    )
+    return Measure(fsum(values) / len(values), interval, len(set(clusters)), len(values))
