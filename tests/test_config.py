@@ -154,8 +154,9 @@ def test_the_resolved_configuration_reads_back(
 
 
 def test_what_would_change_records_is_a_difference_and_what_would_not_is_none() -> None:
-    before = parse_config(MINIMAL, "f")
+    before = parse_config(MINIMAL, "f", ["finetuning.epochs=3"])
     free = ["limits.cycles=9", "target.precision.mean_score=1", "service.concurrency=2"]
+    free += ["finetuning.epochs=3", "finetuning.micro_batch=2", "finetuning.report_to=[wandb]"]
     assert differences(before, parse_config(MINIMAL, "f", free)) == {}
     changed = differences(before, parse_config(MINIMAL, "f", ["finetuning.epochs=5"]))
     assert changed == {

@@ -34,7 +34,13 @@ def build_tiny_llama(folder: Path, *, seed: int = 0, window: int = 256) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = _tokenizer(window)
+    tokenizer = tokenizer_of(
+        window,
+        specials=_SPECIALS,
+        eos_token=_SPECIALS[2],
+        pad_token=_SPECIALS[0],
+        chat_template=CHAT_TEMPLATE,
+    )
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,
@@ -56,7 +62,8 @@ def build_tiny_llama(folder: Path, *, seed: int = 0, window: int = 256) -> Path:
     return folder
 
 
-def _tokenizer(window: int) -> Any:
+def tokenizer_of(window: int, *, specials: list[str], **options: Any) -> Any:
+    """A byte-level tokenizer that was trained on a few sentences and knows ``specials``."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -65,7 +72,7 @@ def _tokenizer(window: int) -> Any:
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=512,
-        special_tokens=_SPECIALS,
+        special_tokens=specials,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -73,9 +80,7 @@ def _tokenizer(window: int) -> Any:
     untyped: Any = PreTrainedTokenizerFast
     return untyped(
         tokenizer_object=bpe,
-        eos_token=_SPECIALS[2],
-        pad_token=_SPECIALS[0],
-        chat_template=CHAT_TEMPLATE,
         model_max_length=window,
         clean_up_tokenization_spaces=False,
+        **options,
     )

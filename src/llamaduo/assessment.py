@@ -18,6 +18,7 @@ from llamaduo.evaluation.assess import Conclusions, Material, Rules, assess
 from llamaduo.evaluation.human import HumanScore, read_human_scores
 from llamaduo.evaluation.judge import judge
 from llamaduo.evaluation.settings import JudgingSettings
+from llamaduo.handover import handed_over
 from llamaduo.inference.answers import answer
 from llamaduo.records import (
     Checkpoint,
@@ -52,14 +53,16 @@ def infer_into(
     def work() -> None:
         from llamaduo.inference.infer import infer
 
-        _, measured = infer(
-            checkpoint,
-            pairs,
-            run.config.inference,
-            max_new_tokens=max_new_tokens,
-            into=responses,
-            notify=named(run, where),
-        )
+        with handed_over(run, checkpoint) as place:
+            _, measured = infer(
+                checkpoint,
+                pairs,
+                run.config.inference,
+                max_new_tokens=max_new_tokens,
+                into=responses,
+                at=place,
+                notify=named(run, where),
+            )
         write_record(figures, measured)
 
     def load() -> tuple[Response, ...]:

@@ -235,7 +235,7 @@ def _problem(
     return Problem(where, f"{dotted}: {what}{shown}", _advice(loc))
 
 
-_NEVER_ECHOED = (("api_key_env",), ("api_key_file",), ("base_url",))
+_NEVER_ECHOED = (("api_key_env",), ("api_key_file",), ("base_url",), ("token_env",))
 """Where people paste a key by mistake."""
 
 
@@ -306,7 +306,22 @@ FREE_TO_CHANGE = (
     "judging.max_unscored",
     "synthesis.max_failed",
     "inference.batch_size",
+    "inference.base_url",
+    "inference.token_env",
+    "inference.model",
+    "inference.serve_command",
+    "inference.start_seconds",
+    "inference.sleep",
+    "inference.concurrency",
+    "inference.timeout_seconds",
     "finetuning.batch_size",
+    "finetuning.micro_batch",
+    "finetuning.activation_checkpointing",
+    "finetuning.attention",
+    "finetuning.liger",
+    "finetuning.processes",
+    "finetuning.save_every_minutes",
+    "finetuning.report_to",
     "service.base_url",
     "service.api_key_env",
     "service.api_key_file",

@@ -8,7 +8,7 @@ again resumes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llamaduo.assessment import (
     SERVICE,
@@ -24,6 +24,7 @@ from llamaduo.packing import bundle_best
 from llamaduo.records import (
     Checkpoint,
     FinalSplit,
+    InferenceFigures,
     Judged,
     Pair,
     Scores,
@@ -44,7 +45,7 @@ from llamaduo.stages import (
     report_on,
     synthesize_after,
 )
-from llamaduo.storage.jsonl import write_record
+from llamaduo.storage.jsonl import read_record, write_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,5 +160,7 @@ def _verdict(
         spent_usd=run.ledger.loop_usd(),
         budget_exhausted=budget_exhausted,
     )
+    best = run.directory.cycle(verdict.best_cycle)
+    verdict = replace(verdict, inference=read_record(best / "inference.json", InferenceFigures))
     write_record(run.directory.cycle(len(cycles) - 1) / "verdict.json", verdict)
     return verdict

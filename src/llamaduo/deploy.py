@@ -8,30 +8,26 @@ nothing but time: the bundle it had is still there, or is packed again.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llamaduo.config import Config, read_resolved
-from llamaduo.deployment.bundle import Bundle, add_files, building, seal, tokenizer_files
+from llamaduo.deployment.bundle import Bundle, building, seal
 from llamaduo.deployment.gguf import check_exportable, export
-from llamaduo.deployment.model_files import count_weights
 from llamaduo.deployment.modelfile import Sampling, write_modelfile
-from llamaduo.deployment.settings import Dtype, GgufKind
-from llamaduo.errors import ParityMissed, RunError, RunIncompatible, StageFailed
+from llamaduo.deployment.settings import Dtype
+from llamaduo.errors import ParityMissed, RunError, RunIncompatible
 from llamaduo.gate import AskLeave, Forms, check_parity
+from llamaduo.handover import check_room, converter_of, merge_into
 from llamaduo.inference.llamacpp import require_llamacpp
 from llamaduo.inference.served import Served
 from llamaduo.packing import add_adapter, card_of, describe
-from llamaduo.records import Checkpoint, Event, Parity, Scores, Verdict
+from llamaduo.records import Checkpoint, Parity, Scores, Verdict
 from llamaduo.run import Run
 from llamaduo.stages import base_model, check_base, read_split
 from llamaduo.storage.jsonl import read_record, write_record
 from llamaduo.storage.manifest import check_unchanged
 from llamaduo.storage.run_directory import RunDirectory
-
-_BYTES: dict[Dtype | GgufKind, float] = {"float32": 4, "bfloat16": 2, "F16": 2, "Q8_0": 34 / 32}
-"""That one weight takes in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,30 +128,16 @@ def make(run: Run, best: Checkpoint, bundle: Bundle, folder: Path) -> None:
     """Write the files of ``bundle``, card and manifest aside, into ``folder``."""
     settings, kinds = run.config.deployment, run.config.deployment.gguf
     if kinds:
-        check_exportable(Path(best.base), _converter(run))  # before minutes of merging
+        check_exportable(Path(best.base), converter_of(run))  # before minutes of merging
     merged: Dtype = settings.dtype if bundle.form == "merged" else "float32"
     if bundle.form == "merged" or kinds:
-        _check_room(run, best, (merged, *kinds))
+        check_room(run, best, (merged, *kinds))
     if bundle.form == "adapter":
         add_adapter(best, folder)
     else:
-        _merge(run, best, folder, merged)
+        merge_into(run, best, folder, merged)
     if kinds:
         _add_gguf(run, best, bundle, folder)
-
-
-def _converter(run: Run) -> Path | None:
-    named = run.config.deployment.converter
-    return run.root / Path(named).expanduser() if named else None
-
-
-def _merge(run: Run, best: Checkpoint, folder: Path, dtype: Dtype) -> None:
-    from llamaduo.finetuning.merge import merge
-
-    run.notify(Event("merge", 0, 1, "stage"))
-    merge(best, folder, dtype)
-    add_files(tokenizer_files(Path(best.base)), folder)
-    run.notify(Event("merge", 1, 1, "stage"))
 
 
 def _add_gguf(run: Run, best: Checkpoint, bundle: Bundle, folder: Path) -> None:
@@ -164,13 +146,13 @@ def _add_gguf(run: Run, best: Checkpoint, bundle: Bundle, folder: Path) -> None:
     if bundle.form == "adapter":
         source = folder / ".merged"
         source.mkdir()
-        _merge(run, best, source, "float32")
+        merge_into(run, best, source, "float32")
     files = export(
         source,
         folder,
         run.config.deployment.gguf,
         name=bundle.name,
-        converter=_converter(run),
+        converter=converter_of(run),
         licence=bundle.licence,
         notify=run.notify,
     )
@@ -188,19 +170,6 @@ def _sampling(bundle: Bundle) -> Sampling:
         max_new_tokens=bundle.generation.max_new_tokens,
         window=bundle.window,
     )
-
-
-def _check_room(run: Run, best: Checkpoint, copies: Sequence[Dtype | GgufKind]) -> None:
-    """Find out before minutes of work whether the disk can hold the result."""
-    needed = count_weights(Path(best.base)) * sum(_BYTES[copy] for copy in copies)
-    free = shutil.disk_usage(run.directory.root).free
-    if needed > free:
-        raise StageFailed(
-            f"{run.directory.root}: the weights as {', '.join(copies)} need about"
-            f" {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free.",
-            hint="Free some space, or ask for less: deployment.dtype=bfloat16 is half of float32,"
-            " and --form adapter without GGUF next to nothing.",
-        )
 
 
 def _check(run: Run, best: Checkpoint, forms: Forms, ask_leave: AskLeave) -> Parity:

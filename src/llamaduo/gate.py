@@ -199,7 +199,12 @@ def _greedy(
     from llamaduo.inference.infer import infer
 
     settings = run.config.inference.model_copy(
-        update={"responses_per_prompt": 1, "temperature": 0.0}
+        update={
+            "responses_per_prompt": 1,
+            "temperature": 0.0,
+            "engine": "transformers",
+            "constrained": "off",
+        }
     )
     responses, _ = infer(
         checkpoint,

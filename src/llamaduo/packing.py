@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -24,6 +25,7 @@ from llamaduo.deployment.bundle import (
 from llamaduo.deployment.card import CardFacts, card
 from llamaduo.deployment.dataset import data_facts, read_pairs
 from llamaduo.deployment.licence import licence_of, shown_name
+from llamaduo.deployment.settings import Dtype
 from llamaduo.evaluation.standing import in_words
 from llamaduo.finetuning.adapter import check_adapter
 from llamaduo.records import (
@@ -50,12 +52,17 @@ _PACKAGES = ("tokenizers", "safetensors", "pydantic-ai-slim", "gguf", "xllamacpp
 
 
 def bundle_best(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores) -> Path:
-    """Pack ``best`` as an adapter, which costs next to nothing.
+    """Pack ``best`` as an adapter, which costs next to nothing, or as the whole model that it is
+    where all weights were trained.
 
     A bundle of the same model stays, in whatever form: `deploy` may have made it. Where the
     verdict on it has changed, with the target, it is sealed again with that.
     """
-    bundle, into = describe(run, best, verdict, scores, "adapter"), run.directory.bundle
+    whole = best.adapter is None and best.cycle is not None
+    bundle = describe(run, best, verdict, scores, "merged" if whole else "adapter")
+    if whole:
+        bundle = replace(bundle, dtype=_kept_in(Path(best.base)))
+    into = run.directory.bundle
     before = held(into, bundle)
     if before is None:
         with building(into) as folder:
@@ -152,6 +159,11 @@ _LABELS: Mapping[Outcome, str] = {
 }
 
 
+def _kept_in(model: Path) -> Dtype:
+    config = json.loads((model / "config.json").read_bytes())
+    return "bfloat16" if config.get("dtype") == "bfloat16" else "float32"
+
+
 def _if_there(path: Path, kind: type[Record]) -> Record | None:
     return read_record(path, kind) if path.is_file() else None
 
@@ -192,7 +204,8 @@ def _generation(run: Run, best: Checkpoint) -> Generation:
 
 def _versions(best: Checkpoint) -> dict[str, str]:
     """What it was trained with, as its own card says, and what packs it."""
-    trained = check_adapter(Path(best.adapter)).versions if best.adapter else {}
+    where = best.base if best.adapter is None else best.adapter
+    trained = {} if best.cycle is None else check_adapter(Path(where)).versions
     found = {"llamaduo": __version__, "python": platform.python_version(), **trained}
     for name in _PACKAGES:
         try:

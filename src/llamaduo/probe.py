@@ -6,17 +6,29 @@ which warms up, does not count. Nothing of the probe is kept.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from llamaduo.config import Config
 from llamaduo.errors import ModelError
-from llamaduo.records import Checkpoint, Event, Notify, Pair, Split, TrainSplit, silent
+from llamaduo.finetuning.settings import FinetuningSettings
+from llamaduo.records import (
+    Checkpoint,
+    Event,
+    Notify,
+    Pair,
+    Recipe,
+    Split,
+    TrainSplit,
+    silent,
+)
 from llamaduo.remaining import TokenCounter
 from llamaduo.reporting.local_work import Speed
 
@@ -77,25 +89,57 @@ class _Bench:
 
 
 def _training_speed(bench: _Bench, train: Sequence[Pair]) -> float:
-    """Tokens a second, of prompts and responses."""
+    """Tokens a second, of prompts and responses, on all devices together."""
     from llamaduo.finetuning.finetune import finetune
 
-    settings = bench.config.finetuning.model_copy(update={"epochs": 1.0})
-    window = min(settings.max_tokens, bench.base.window)
-    few = _median(train, bench.count, window, STEPS * settings.batch_size)
+    lengths = [bench.count(pair) for pair in train[:LOOKED_AT]]
+    recipe = _recipe(bench, list(islice(cycle(lengths), len(train))))
+    mean = max(1.0, fmean(map(sum, lengths)))
+    pairs_in_a_row = recipe.window / mean if recipe.packing else 1.0
+    number = math.ceil(STEPS * recipe.rows_in_a_step * pairs_in_a_row)
+    few = _median(train, bench.count, recipe.window, number)
     watch = _Watch(bench.notify)
     # The same pair again is as much work as another one.
-    pairs = tuple(islice(cycle(few), STEPS * settings.batch_size))
+    pairs = tuple(islice(cycle(few), number))
     with suppress(_Enough):  # steps that take long are measure enough
         finetune(
             TrainSplit(pairs),
-            settings,
+            _as_in(recipe, bench.config.finetuning),
             start=bench.base,
             cycle=0,
             into=bench.scratch / "adapter",
             notify=watch.see,
         )
-    return sum(sum(bench.count(pair)) for pair in pairs) / STEPS * watch.steps_per_second
+    tokens_in_a_step = sum(sum(bench.count(pair)) for pair in pairs) / watch.steps
+    devices = max(1, bench.config.finetuning.processes)
+    return tokens_in_a_step * watch.steps_per_second * devices
+
+
+def _recipe(bench: _Bench, lengths: Sequence[tuple[int, int]]) -> Recipe:
+    """The recipe for all train pairs, on one device and in this process."""
+    from llamaduo.finetuning.hardware import this_machine
+    from llamaduo.finetuning.recipe import derive
+    from llamaduo.finetuning.sizes import size_of
+
+    alone = bench.config.finetuning.model_copy(update={"processes": 0, "validation_fraction": 0.0})
+    longest = min(alone.max_tokens or bench.base.window, bench.base.window)
+    if not any(sum(pair) <= longest for pair in lengths):
+        lengths = [(1, 1)]  # the stage says in its own words that none fits
+    return derive(alone, size_of(Path(bench.base.base)), lengths, this_machine(), bench.base.window)
+
+
+def _as_in(recipe: Recipe, settings: FinetuningSettings) -> FinetuningSettings:
+    """Settings by which a few pairs are trained like all of them are by ``recipe``."""
+    rows = recipe.rows_in_a_step
+    step = {
+        "batch_size": None if recipe.packing else rows,
+        "batch_tokens": rows * recipe.window if recipe.packing else None,
+    }
+    same = ("method", "packing", "micro_batch", "activation_checkpointing", "learning_rate")
+    fixed = {name: getattr(recipe, name) for name in same}
+    alone = {"processes": 0, "validation_fraction": 0.0, "patience": None, "report_to": ()}
+    short = {"max_tokens": recipe.window, "epochs": 1.0, "save_every_minutes": 0.0}
+    return settings.model_copy(update=step | fixed | alone | short)
 
 
 def _writing_speed(bench: _Bench, test: Sequence[Pair]) -> float:
@@ -136,10 +180,14 @@ class _Watch:
 
     notify: Notify
     times: list[float] = field(default_factory=list)
+    steps: int = STEPS
 
     def see(self, event: Event) -> None:
+        if event.unit == "recipe":  # of a training that is none
+            return
         self.notify(replace(event, stage="probe: finetune"))
         if event.unit == "steps":
+            self.steps = event.total or STEPS
             self.times.append(time.monotonic())
             if len(self.times) > 1 and self.times[-1] - self.times[0] > SECONDS:
                 raise _Enough

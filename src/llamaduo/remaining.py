@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from llamaduo.config import Config
+from llamaduo.finetuning.choices import epochs_for
 from llamaduo.records import Pair, Split
 from llamaduo.reporting.cost import Span
 from llamaduo.reporting.local_work import CyclePlan, Lengths
@@ -99,7 +100,8 @@ class Plan:
         pairs = len(self.split.train.pairs)
         for cycle in self.cycles:
             if f"cycles/{cycle:03d}/finetune" not in self.standing.done:
-                yield CyclePlan(Span(pairs, pairs), cycle < self.expected_cycles)
+                epochs, _ = epochs_for(pairs)
+                yield CyclePlan(Span(pairs, pairs), cycle < self.expected_cycles, epochs)
             kept = self.standing.kept(cycle)
             pairs += seeds.wanted(self.config.synthesis, cycle) if kept is None else kept
 

@@ -10,7 +10,6 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from llamaduo.assessment import connected
@@ -115,17 +114,21 @@ def read_split(folder: Path) -> Split:
 def measure(run: Run, split: Split, base: Checkpoint) -> Lengths:
     """Measure every pair in the model's own tokens, before anything is spent."""
     path, base_path = (run.directory.coverage / name for name in ("lengths.json", "base.json"))
-    window = min(base.window, run.config.finetuning.max_tokens)
 
     def work() -> None:
         from llamaduo.finetuning.models import token_counter
+        from llamaduo.finetuning.window import window_for
 
         splits = {
             "train": split.train.pairs,
             "test": split.test.pairs,
             "final": split.final.pairs,
         }
-        write_record(path, measure_lengths(splits, token_counter(base), window))
+        count = token_counter(base)
+        counted = {pair.id: count(pair) for pairs in splits.values() for pair in pairs}
+        totals = [sum(counted[pair.id]) for pair in split.train.pairs]
+        window = window_for(totals, run.config.finetuning.max_tokens, base.window)
+        write_record(path, measure_lengths(splits, lambda pair: counted[pair.id], window))
         write_record(base_path, BaseFigures(base.model, base.window, base.fingerprint))
 
     lengths = step(run, "lengths", work, lambda: read_record(path, Lengths), [path, base_path])
@@ -171,8 +174,16 @@ def base_model(run: Run) -> Checkpoint:
 
     run.notify(Event("base model", 0, 1, "stage", "about 20 s the first time"))
     base = obtain(run.config.local, run.cache, run.root)
-    run.notify(Event("base model", 1, 1, "stage"))
+    run.notify(Event("base model", 1, 1, "stage", _floating(run, base)))
     return base
+
+
+def _floating(run: Run, base: Checkpoint) -> str:
+    """What to pin, where ``local.revision`` is no commit: a branch may name another tomorrow."""
+    commit = base.revision
+    if commit is None or run.config.local.revision == commit:
+        return ""
+    return f"{base.model} is at commit {commit} now; local.revision: {commit} pins it"
 
 
 def finetune_cycle(
@@ -180,7 +191,9 @@ def finetune_cycle(
 ) -> Checkpoint:
     """Fine-tune ``start`` on the train split plus all synthetic pairs so far (Eq. 1)."""
     folder = run.directory.cycle(cycle)
-    adapter, figures = folder / "checkpoint", folder / "training.json"
+    adapter, figures, recipe = (
+        folder / name for name in ("checkpoint", "training.json", "recipe.json")
+    )
 
     def work() -> None:
         from llamaduo.finetuning.finetune import finetune
@@ -198,9 +211,11 @@ def finetune_cycle(
         write_record(figures, measured)
 
     def load() -> Checkpoint:
-        return replace(start, adapter=str(adapter), cycle=cycle)
+        from llamaduo.finetuning.adapter import checkpoint_in
 
-    return step(run, _name(cycle, "finetune"), work, load, [adapter, figures])
+        return checkpoint_in(adapter, start, cycle)
+
+    return step(run, _name(cycle, "finetune"), work, load, [adapter, figures, recipe])
 
 
 def answer_tokens(run: Run, lengths: Lengths, base: Checkpoint) -> int:

@@ -40,6 +40,30 @@ def test_a_notice_is_a_line_under_the_name_of_its_stage(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "cycle 0: curate: compiling\n"
 
 
+RECIPE = Event("cycle 0: finetune", 0, None, "recipe", "LoRA: 2 min\nmethod\tlora [x]\tfast")
+
+
+def test_a_recipe_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing_progress() as notify:
+        notify(RECIPE)
+    assert capsys.readouterr().err == "cycle 0: finetune: LoRA: 2 min\n"
+
+
+def test_a_recipe_is_a_table_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    with showing_progress() as notify:
+        notify(RECIPE)
+    said = capsys.readouterr().err
+    assert "cycle 0: finetune: LoRA: 2 min" in said
+    assert [line.split() for line in said.splitlines() if "lora" in line] == [
+        ["method", "lora", "[x]", "fast"]
+    ]
+
+
 def test_what_is_left_is_told_by_the_pace_since_counting_began(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

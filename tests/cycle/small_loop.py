@@ -19,7 +19,7 @@ task: {{kind: classification, topic: support tickets}}
 coverage: {{data: tickets.jsonl, train_fraction: 0.6, final_fraction: 0.15}}
 service: {{model: "openai-chat:rehearsal", base_url: "{base_url}", concurrency: 4}}
 local: {{model: "{model}"}}
-finetuning: {{epochs: 1, batch_size: 4, max_tokens: 256}}
+finetuning: {{epochs: 1, batch_size: 4, max_tokens: 256, processes: 0}}
 inference: {{responses_per_prompt: 2, max_new_tokens: 8, batch_size: 4}}
 judging: {{judgements_per_response: 2}}
 synthesis: {{pairs: 20}}

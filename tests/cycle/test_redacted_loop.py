@@ -32,7 +32,7 @@ task: {{kind: classification, topic: support tickets}}
 coverage: {{data: tickets.jsonl, train_fraction: 0.6, final_fraction: 0.1}}
 service: {{model: "openai-chat:rehearsal", base_url: "{base_url}", egress_hosts: []}}
 local: {{model: "{model}"}}
-finetuning: {{epochs: 1, batch_size: 8, max_tokens: 1024}}
+finetuning: {{epochs: 1, batch_size: 8, max_tokens: 1024, processes: 0}}
 inference: {{responses_per_prompt: 1, max_new_tokens: 4, batch_size: 8}}
 judging: {{judgements_per_response: 1}}
 synthesis: {{pairs: 10}}

@@ -19,7 +19,7 @@ task: {{kind: classification, topic: all sorts of texts}}
 coverage: {{data: "{data}", reference_source: human, train_fraction: 0.8, final_fraction: 0.1}}
 service: {{model: "openai-chat:rehearsal", base_url: "{base_url}"}}
 local: {{model: "{model}"}}
-finetuning: {{epochs: 1, max_tokens: 512}}
+finetuning: {{epochs: 1, max_tokens: 512, processes: 0}}
 inference: {{responses_per_prompt: 1, max_new_tokens: 8}}
 judging: {{judgements_per_response: 1}}
 synthesis: {{pairs: 20}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,19 @@ def test_a_metric_that_only_some_pairs_have_is_there_too() -> None:
     found = free_measures([response(asked[0], text="[1]")], asked, TaskSettings())
     assert found["schema_validity"].value == 100
     assert found["field_accuracy"].value == 100
+
+
+def test_what_was_held_to_a_schema_is_measured_with_and_without() -> None:
+    asked = [pair(f"{name}?", '{"a": 1, "b": 2}') for name in "AB"]
+    schema = {"type": "object", "required": ["a", "b"]}
+    held = replace(response(asked[0], text='{"a": 1, "b": 3}'), unconstrained='{"a": 1')
+    free = response(asked[1], text='{"a": 1, "b": 2}')
+    found = free_measures([held, free], asked, TaskSettings(json_schema=schema))
+    assert (found["schema_validity"].value, found["field_accuracy"].value) == (100, 75)
+    without = found["unconstrained_validity"], found["unconstrained_accuracy"]
+    assert [(one.value, one.responses) for one in without] == [(0, 1), (0, 1)]
+    # Nothing was held: the two are not there.
+    assert "unconstrained_validity" not in free_measures([free], asked, TaskSettings())
 
 
 def test_prompts_count_not_responses() -> None:

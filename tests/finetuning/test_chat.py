@@ -8,7 +8,7 @@ import pytest
 
 from llamaduo.errors import ModelError
 from llamaduo.finetuning.model_folder import read_tokenizer
-from llamaduo.finetuning.trainer import _example
+from llamaduo.finetuning.packing import example
 from llamaduo.records import Message
 from llamaduo.tasks.chat import encode_pair, encode_prompt
 
@@ -52,7 +52,7 @@ def test_the_training_example_is_what_trl_makes_of_prompt_and_completion(
         processing_class=tokenizer,
     )
     enable_progress_bars()
-    ours = _example(encode_pair(tokenizer, CHAT, "shipping, high"))
+    ours = example(encode_pair(tokenizer, CHAT, "shipping, high"))
     assert isinstance(trainer.train_dataset, Dataset)
     theirs = trainer.train_dataset[0]
     assert ours == {"input_ids": theirs["input_ids"], "labels": theirs["labels"]}

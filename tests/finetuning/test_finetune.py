@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from llamaduo.finetuning.settings import FinetuningSettings
 from llamaduo.records import Checkpoint, Event, TrainSplit
 from tests.finetuning.made import pair, tickets
 
-SETTINGS = FinetuningSettings(epochs=2, batch_size=4, learning_rate=5e-3)
+SETTINGS = FinetuningSettings(epochs=2, batch_size=4, learning_rate=5e-3, lora_rank=8, processes=0)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +58,12 @@ def test_figures_and_events_count_every_step(tiny: Checkpoint, tmp_path: Path) -
     checkpoint, figures = finetune(
         tickets(16), SETTINGS, start=tiny, cycle=3, into=tmp_path / "a", notify=events.append
     )
-    assert [event.done for event in events] == list(range(1, 9))
-    assert {(event.total, event.unit) for event in events} == {(8, "steps")}
-    assert events[0].detail == f"loss {figures.first_loss:.3f}"
+    recipe, *steps = events
+    assert (recipe.unit, recipe.done) == ("recipe", 0)
+    assert [event.done for event in steps] == list(range(1, 9))
+    assert {(event.total, event.unit) for event in steps} == {(8, "steps")}
+    assert re.fullmatch(rf"loss {figures.first_loss:.3f}, \d\.\d GB", steps[0].detail)
+    assert re.fullmatch(r"loss \d\.\d{3}, [\d,]+ tokens/s, \d\.\d GB, \d+ s left", steps[1].detail)
     assert (figures.pairs, figures.set_aside, figures.steps) == (16, 0, 8)
     assert figures.last_loss < figures.first_loss
     assert (checkpoint.cycle, checkpoint.author) == (3, "local")
@@ -144,7 +148,7 @@ def test_the_adapter_is_replaced_whole_and_carries_no_path(
         "adapter_model.safetensors",
         "checkpoint.json",
     ]
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "recipe.json"]
     assert check_adapter(into).fingerprint == tiny.fingerprint != ""
     texts = [(into / name).read_text() for name in ("adapter_config.json", "checkpoint.json")]
     assert all("OWNER/NAME" in text and tiny.base not in text for text in texts)

@@ -27,7 +27,7 @@ from tests.llamas import edit
 
 @pytest.fixture(scope="module")
 def tuned(tiny: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    settings = FinetuningSettings(epochs=2, learning_rate=2e-2)
+    settings = FinetuningSettings(epochs=2, learning_rate=2e-2, processes=0)
     into = tmp_path_factory.mktemp("tuned") / "checkpoint"
     return finetune(tickets(8), settings, start=tiny, cycle=0, into=into)[0]
 

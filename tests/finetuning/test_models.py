@@ -75,8 +75,6 @@ def test_shards_outside_the_folder_or_as_pickles_are_refused(folder: Path) -> No
 
 
 def test_what_is_missing_is_named(folder: Path) -> None:
-    (folder / "chat_template.jinja").unlink()
-    assert "chat template" in refusal(folder).message
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer_config.json").unlink()
     assert "no tokenizer" in refusal(folder).message
@@ -139,8 +137,11 @@ def test_neither_a_folder_nor_a_hub_name(name: str) -> None:
 
 def test_a_file_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
     (tmp_path / "owner").mkdir()
-    (tmp_path / "owner" / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "owner" / "model.bin").write_bytes(b"GGUF")
     with pytest.raises(ModelError, match="neither a folder nor a Hub name"):
+        obtain(LocalSettings(model="owner/model.bin"), tmp_path, tmp_path)
+    (tmp_path / "owner" / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match="not a whole GGUF file"):
         obtain(LocalSettings(model="owner/model.gguf"), tmp_path, tmp_path)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llamaduo.inference.figures import measure, percentile
+from llamaduo.inference.memory import PeakMemory
 from llamaduo.records import Response
 
 
@@ -38,6 +41,36 @@ def test_batches_count_once_and_responses_each() -> None:
 
 def test_greedy_responses_were_generated_once() -> None:
     assert measure(BATCHES, too_long=0, greedy=True).new_tokens == 9
+
+
+def test_a_request_of_its_own_counts_for_itself() -> None:
+    waited = [replace(one, latency=0.1 * i) for i, one in enumerate(BATCHES[0], start=1)]
+    figures = measure([waited], too_long=0, greedy=False)
+    assert (figures.p50_seconds, figures.p95_seconds) == (0.2, 0.4)
+    assert figures.seconds == 2.0
+
+
+def test_what_was_cut_off_empty_or_held_to_a_schema_is_counted() -> None:
+    said = replace(BATCHES[0][0], text="{}", memory_bytes=5)
+    batch = [
+        replace(said, finish="length"),
+        replace(said, text=" \n", memory_bytes=7),
+        replace(said, unconstrained="{}"),
+        replace(said, unconstrained="", memory_bytes=None),
+    ]
+    figures = measure([batch], too_long=0, greedy=False)
+    assert (figures.truncated, figures.empty, figures.constrained) == (1, 1, 2)
+    assert figures.peak_memory_bytes == 7
+    assert measure(BATCHES, too_long=0, greedy=False).peak_memory_bytes is None
+
+
+def test_the_peak_is_what_was_held_meanwhile() -> None:
+    peak = PeakMemory()
+    before = peak.bytes()
+    held = bytearray(b"x") * (64 << 20)
+    assert len(held) == 64 << 20
+    del held
+    assert peak.bytes() >= before + (60 << 20)  # the memory is free again, and was not
 
 
 def test_nothing_measured_is_zero() -> None:

@@ -170,6 +170,10 @@ def inference(new_tokens: int = 1024, took: float = 8.0) -> InferenceFigures:
         seconds=took,
         p50_seconds=0.91,
         p95_seconds=1.42,
+        truncated=3,
+        empty=1,
+        engine="transformers",
+        peak_memory_bytes=1_230_000_000,
     )
 
 

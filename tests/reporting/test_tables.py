@@ -312,7 +312,7 @@ def test_a_rehearsal_is_free(tmp_path: Path) -> None:
 def test_timings(tmp_path: Path) -> None:
     table = timings(read(tmp_path))
 
-    speed = ("8.00 s", "128.0", "0.91 s", "1.42 s")
+    speed = ("8.00 s", "128.0", "0.91 s", "1.42 s", "3", "1", "1.2 GB")
     assert row(table, "Base model") == ("—", "—", "—", *speed)
     assert row(table, "Cycle 1") == ("2 min 00 s", "200.0", "2.41 → 0.32", *speed)
 

@@ -26,7 +26,9 @@ EXTRAS = {
     "anthropic-bedrock": ("anthropic", "boto3"),
     "google": ("google.genai",),
     "parquet": ("pyarrow",),
+    "qlora": ("bitsandbytes",),
     "gguf": ("gguf", "xllamacpp"),
+    "schema": ("llguidance",),
     "report": ("altair", "vl_convert"),
     "stemming": ("nltk",),
     "languages": ("lingua",),
@@ -124,6 +126,7 @@ def _configuration(path: Path) -> list[Check]:
         _data(config, path.resolve().parent),
         *_keys(config),
         _local_model(config, path.resolve().parent),
+        _engine(config),
     ]
 
 
@@ -178,6 +181,28 @@ def _local_model(config: Config, root: Path) -> Check:
     except LlamaduoError as error:
         return Check("Local model", "missing", error.message, error.hint)
     return Check("Local model", "ok", f"{name}, window {base.window:,} tokens")
+
+
+def _engine(config: Config) -> Check:
+    """What runs the local LLM to assess it, as far as can be told without a checkpoint."""
+    settings = config.inference
+    try:
+        if settings.engine == "xllamacpp":
+            from llamaduo.inference.llamacpp import require_llamacpp
+
+            require_llamacpp()
+        elif settings.base_url is not None and not settings.serve_command:
+            from llamaduo.inference.hosting import token_of
+            from llamaduo.inference.served import served_models
+
+            there = served_models(settings.base_url, token_of(settings))
+            found = f"{settings.base_url} has {', '.join(there) or 'no model'}"
+            return Check("Engine", "ok", found)
+    except LlamaduoError as error:
+        return Check("Engine", "missing", error.message, error.hint)
+    if settings.serve_command:
+        return Check("Engine", "ok", f"{settings.serve_command[0]}, started for each cycle")
+    return Check("Engine", "ok", settings.engine)
 
 
 def _embedded_model() -> Check:

@@ -180,8 +180,15 @@ def print_verdict(verdict: Verdict) -> None:
 
 
 def _certainty(verdict: Verdict) -> Iterator[str]:
-    """How the local LLM stands beside the service LLM, and what a decision would take."""
-    from llamaduo.reporting.formatting import count, decimal, measured_points
+    """How the local LLM stands beside the service LLM, what a decision would take, and how fast it
+    is."""
+    from llamaduo.reporting.formatting import (
+        count,
+        decimal,
+        gigabytes,
+        measured_points,
+        seconds,
+    )
 
     if found := verdict.non_inferiority:
         words = {"met": "yes", "missed": "no", "undecided": "undecided"}[found.standing]
@@ -191,6 +198,13 @@ def _certainty(verdict: Verdict) -> Iterator[str]:
         )
     if verdict.prompts_needed is not None:
         yield f"A decision needs about {count(verdict.prompts_needed)} test prompts."
+    if (speed := verdict.inference) and speed.seconds:
+        memory = speed.peak_memory_bytes
+        yield (
+            f"Local LLM: {decimal(speed.tokens_per_second)} tokens/s, a response in"
+            f" {seconds(speed.p50_seconds)} (p50), {seconds(speed.p95_seconds)} (p95)"
+            + (f", {gigabytes(memory)} of memory" if memory is not None else "")
+        )
 
 
 def print_findings(findings: Iterable[JudgeFinding]) -> None:

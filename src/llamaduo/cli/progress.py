@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from llamaduo.records import Event, Notify
 
@@ -53,6 +54,8 @@ def _line_of(event: Event) -> str | None:
         return f"Warning: {event.detail}"
     if event.unit == "notice":
         return f"{label(event.stage)}: {event.detail}"
+    if event.unit == "recipe":  # its first line sums it up
+        return f"{label(event.stage)}: {event.detail.splitlines()[0]}"
     return event.detail if event.stage == "lengths" and event.detail else None
 
 
@@ -111,6 +114,20 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - standard error is where it belongs
 
 
+def _table(detail: str) -> Any:
+    """The lines after the first, whose columns have tabs between them: names, values, reasons."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim")
+    for line in detail.splitlines()[1:]:
+        table.add_row(*(Text(cell) for cell in line.split("\t")))
+    return table
+
+
 @contextmanager
 def _bars() -> Iterator[Shown]:
     from rich.console import Console
@@ -144,6 +161,8 @@ def _bars() -> Iterator[Shown]:
             return
         if (line := _line_of(event)) is not None:
             progress.console.print(line, highlight=False, markup=False)
+            if event.unit == "recipe":
+                progress.console.print(_table(event.detail), highlight=False)
             return
         name = label(event.stage)
         ended = event.unit == "stage" and event.done

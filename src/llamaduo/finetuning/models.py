@@ -1,4 +1,5 @@
-"""Get hold of the local LLM: the embedded model, a folder, or a name on the Hugging Face Hub."""
+"""Get hold of the local LLM: the embedded model, a folder, a GGUF file, or a name on the Hugging
+Face Hub."""
 
 from __future__ import annotations
 
@@ -9,9 +10,18 @@ from pathlib import Path
 
 from llamaduo.errors import ExtraMissing, ModelError
 from llamaduo.finetuning.fingerprint import fingerprint_of
-from llamaduo.finetuning.gguf_wheel import EMBEDDED_MODEL, HUB_NAME, INSTALL, find_gguf, unpack
+from llamaduo.finetuning.gguf_base import place_of, read_gguf
+from llamaduo.finetuning.gguf_wheel import (
+    EMBEDDED_MODEL,
+    HUB_NAME,
+    INSTALL,
+    find_gguf,
+    is_whole,
+    unpack,
+)
 from llamaduo.finetuning.hub import download, is_cached, revision_of
 from llamaduo.finetuning.model_folder import check_model_folder, read_tokenizer
+from llamaduo.finetuning.prepared import prepared
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.records import Checkpoint, Pair
 from llamaduo.tasks.chat import encode_pair
@@ -19,17 +29,17 @@ from llamaduo.tasks.chat import encode_pair
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """OWNER/NAME. What begins like a path (``./``, ``../``, ``/``, ``~``) cannot match."""
 _POSSIBLE = (
-    f"Give {EMBEDDED_MODEL}, a folder with safetensors (relative to the configuration file), or"
-    " OWNER/NAME on the Hub."
+    f"Give {EMBEDDED_MODEL}, a folder with safetensors or a GGUF file (relative to the"
+    " configuration file), or OWNER/NAME on the Hub."
 )
 
 
 def obtain(settings: LocalSettings, cache: Path, root: Path | None = None) -> Checkpoint:
     """The base model of ``settings``, checked, as a folder with safetensors.
 
-    The embedded model is unpacked once into ``cache``. A folder's name starts at ``root``,
-    which is the configuration file's folder, or at the working directory without one. What
-    exists there, or is written like a path, is never looked for on the Hub.
+    The embedded model, or a GGUF file, is unpacked once into ``cache``. A folder's name starts at
+    ``root``, which is the configuration file's folder, or at the working directory without one.
+    What exists there, or is written like a path, is never looked for on the Hub.
 
     Raises:
         ModelError: it is missing, unsafe (pickle, ``auto_map``) or unsuitable.
@@ -37,13 +47,14 @@ def obtain(settings: LocalSettings, cache: Path, root: Path | None = None) -> Ch
     """
     _require_local_extra()
     folder = _folder(settings, cache, root or Path())
-    window = check_model_folder(folder)
+    window, revision = check_model_folder(folder, needs_template=False), revision_of(folder)
+    folder = prepared(folder, cache, settings.model)
     return Checkpoint(
         model=settings.model,
         base=str(folder),
         window=window,
         fingerprint=fingerprint_of(folder),
-        revision=revision_of(folder),
+        revision=revision,
     )
 
 
@@ -80,6 +91,9 @@ def _folder(settings: LocalSettings, cache: Path, root: Path) -> Path:
     path = _path(name, root)
     if path.is_dir():
         return path
+    if path.suffix == ".gguf" and path.is_file():
+        folder = place_of(path, cache)
+        return folder if is_whole(folder, path.name) else unpack(path, folder, read_gguf(path))
     if _HUB_NAME.fullmatch(name) and not path.exists():
         return _from_hub(name, settings.revision, path)
     raise ModelError(

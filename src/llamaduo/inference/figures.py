@@ -14,11 +14,12 @@ def measure(
     """The figures of all ``batches``, those stored by an earlier, cut-off run included.
 
     ``seconds`` sums the batches' wall time, model loading left out. The percentiles are of
-    how long the batch took that a response came in: what its caller would have waited. Of the
-    equal ``greedy`` responses to a prompt one was generated, so only its tokens count.
+    what a caller would have waited: for the response's own request, or else for the batch that
+    it came in. Of the equal ``greedy`` responses to a prompt one was generated, so only its
+    tokens count. Which engine it was is not in the responses: that is left open.
     """
     responses = [response for batch in batches for response in batch]
-    waits = sorted(response.seconds for response in responses)
+    waits = sorted(r.seconds if r.latency is None else r.latency for r in responses)
     return InferenceFigures(
         prompts=len({response.pair_id for response in responses}),
         responses=len(responses),
@@ -27,6 +28,12 @@ def measure(
         seconds=sum(batch[0].seconds for batch in batches if batch),
         p50_seconds=percentile(waits, 50),
         p95_seconds=percentile(waits, 95),
+        truncated=sum(response.finish == "length" for response in responses),
+        empty=sum(not response.text.strip() for response in responses),
+        constrained=sum(response.unconstrained is not None for response in responses),
+        peak_memory_bytes=max(
+            (r.memory_bytes for r in responses if r.memory_bytes is not None), default=None
+        ),
     )
 
 

@@ -8,11 +8,12 @@ does not pass through it; llama.cpp's own chat template and tokenizer are reache
 from __future__ import annotations
 
 import importlib
+import os
 import secrets
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,43 @@ def load_gguf(path: Path, *, window: int, slots: int = 1, threads: int | None = 
     return LlamaCpp(server, folder, socket, key)
 
 
+def completion(
+    tokens: Sequence[int],
+    *,
+    limit: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+    schema: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One answer in llama.cpp's terms, with sampling as ``inference.sampling`` does it.
+
+    ``cache_prompt`` is off: what a slot still holds of the prompt before would change the sums
+    in their last bits, and an answer would depend on what was asked before it.
+    """
+    request: dict[str, Any] = {
+        "prompt": list(tokens),
+        "max_tokens": limit,
+        "samplers": ["temperature", "top_p"],
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": 0,
+        "min_p": 0.0,
+        "seed": seed,
+        "cache_prompt": False,
+    }
+    if schema is not None:
+        # White space is free in JSON, and small models then write line ends for ever.
+        request["json_schema"] = {**schema, "x-guidance": {"whitespace_flexible": False}}
+    return request
+
+
+def threads_told() -> int | None:
+    """What OMP_NUM_THREADS says, which torch goes by, too; None leaves it to llama.cpp."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdecimal() and int(told) else None
+
+
 def greedy_chat(server: LlamaCpp, messages: Sequence[Message], max_new_tokens: int) -> Answer:
     """The likeliest answer, through llama.cpp's own chat template and tokenizer.
 
@@ -112,6 +150,15 @@ def greedy_chat(server: LlamaCpp, messages: Sequence[Message], max_new_tokens: i
             "cache_prompt": False,  # so that an answer does not depend on the one before
         }
     )
+    return answer_of(reply)
+
+
+def answer_of(reply: dict[str, Any]) -> Answer:
+    """The answer in a whole reply of ``handle_completions``.
+
+    Raises:
+        ModelError: it is an error.
+    """
     _require_none(reply)
     choice = reply["choices"][0]
     finish: FinishReason = "length" if choice["finish_reason"] == "length" else "stop"

@@ -68,17 +68,26 @@ from llamaduo.records.local import (
     Author,
     BaseFigures,
     Checkpoint,
+    EngineKind,
     FinishReason,
     InferenceFigures,
     Response,
-    TrainingFigures,
 )
 from llamaduo.records.progress import Event, Notify, silent
 from llamaduo.records.service import Question, Reply
+from llamaduo.records.training import (
+    Attention,
+    Estimate,
+    Method,
+    Precision,
+    Recipe,
+    TrainingFigures,
+)
 
 __all__ = [
     "METRICS",
     "PANEL",
+    "Attention",
     "Author",
     "BaseFigures",
     "Breakdown",
@@ -91,6 +100,8 @@ __all__ = [
     "CurationFigures",
     "Divergence",
     "Dropped",
+    "EngineKind",
+    "Estimate",
     "Event",
     "Family",
     "FinalSplit",
@@ -110,6 +121,7 @@ __all__ = [
     "Mark",
     "Measure",
     "Message",
+    "Method",
     "Metric",
     "MetricScores",
     "NonInferiority",
@@ -120,9 +132,11 @@ __all__ = [
     "Parity",
     "ParityCheck",
     "Portrait",
+    "Precision",
     "Provenance",
     "Question",
     "RawBatch",
+    "Recipe",
     "Redacted",
     "ReferenceSource",
     "Refused",

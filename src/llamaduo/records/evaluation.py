@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from llamaduo.records.coverage import ReferenceSource
-from llamaduo.records.local import Response
+from llamaduo.records.local import InferenceFigures, Response
 
 Metric = str
 """A judged metric: similarity, precision, or one of ``judging.metrics``."""
@@ -332,3 +332,5 @@ class Verdict:
     """Targets not met by the best cycle, each in words with its numbers."""
     prompts_needed: int | None = None
     non_inferiority: NonInferiority | None = None
+    inference: InferenceFigures | None = None
+    """How fast the local LLM of the best cycle answered the test split, and with what memory."""

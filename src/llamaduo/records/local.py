@@ -1,4 +1,4 @@
-"""The local LLM: checkpoints, what training and inference measured, responses."""
+"""The local LLM: checkpoints, responses, what inference measured."""
 
 from __future__ import annotations
 
@@ -43,22 +43,6 @@ class BaseFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingFigures:
-    """What a fine-tuning measured. Losses are mean cross-entropy per response token, in nats."""
-
-    pairs: int
-    set_aside: int
-    """Pairs longer than the window, counted and not trained on."""
-    epochs: float
-    steps: int
-    tokens: int
-    """Prompt and response tokens seen, all epochs."""
-    seconds: float
-    first_loss: float
-    last_loss: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """R̂: one answer to one test prompt. ``index`` runs from 0 to K − 1."""
 
@@ -72,11 +56,21 @@ class Response:
     new_tokens: int
     seconds: float
     """Wall time of the batch it was generated in."""
+    latency: float | None = None
+    """From its own request to its answer, where it had one: on a server, or in llama.cpp."""
+    unconstrained: str | None = None
+    """Where the text was held to a JSON schema: what it is without that, all else alike."""
+    memory_bytes: int | None = None
+    """The most that the process, or its GPU, had held when it was done; None for a server."""
+
+
+EngineKind = Literal["transformers", "xllamacpp", "openai"]
+"""What runs the local LLM to assess it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceFigures:
-    """What a batch inference measured."""
+    """What a batch inference measured. None: not measured, as in runs from before it was."""
 
     prompts: int
     responses: int
@@ -86,6 +80,15 @@ class InferenceFigures:
     seconds: float
     p50_seconds: float
     p95_seconds: float
+    truncated: int | None = None
+    """Responses that ended at the limit of tokens."""
+    empty: int | None = None
+    """Responses without any text but white space."""
+    constrained: int | None = None
+    """Responses that were held to a JSON schema."""
+    engine: EngineKind | None = None
+    peak_memory_bytes: int | None = None
+    """The most that the process, or its GPU, held; None also where a server ran the model."""
 
     @property
     def tokens_per_second(self) -> float:

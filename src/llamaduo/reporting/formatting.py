@@ -95,6 +95,11 @@ def seconds(value: float | None) -> str:
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
+def gigabytes(value: int | None) -> str:
+    """Memory or a file: ``1.2 GB``."""
+    return UNKNOWN if value is None else f"{value / 1e9:,.1f} GB"
+
+
 def plural(number: int, noun: str) -> str:
     """``1 pair``, ``2 pairs``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -45,20 +45,25 @@ class Lengths:
 @dataclass(frozen=True, slots=True)
 class CyclePlan:
     """One fine-tune that is left: the pairs it sees, and whether the run is expected to need
-    it."""
+    it. ``epochs`` are those that are chosen where the configuration names none."""
 
     pairs: Span
     expected: bool
+    epochs: float = 1.0
 
 
 def finetuning(
-    cycles: tuple[CyclePlan, ...], lengths: Lengths, epochs: float, speed: Speed | None
+    cycles: tuple[CyclePlan, ...], lengths: Lengths, epochs: float | None, speed: Speed | None
 ) -> LocalStage:
-    """Every fine-tune that is left. Expected: those that the run is expected to need."""
-    seen = lengths.pair * epochs
+    """Every fine-tune that is left. Expected: those that the run is expected to need. ``epochs``
+    as configured; None: those of each cycle."""
+
+    def seen(plan: CyclePlan) -> float:
+        return lengths.pair * (plan.epochs if epochs is None else epochs)
+
     tokens = Span(
-        sum(plan.pairs.expected for plan in cycles if plan.expected) * seen,
-        sum(plan.pairs.at_most for plan in cycles) * seen,
+        sum(plan.pairs.expected * seen(plan) for plan in cycles if plan.expected),
+        sum(plan.pairs.at_most * seen(plan) for plan in cycles),
     )
     return _timed("finetune", tokens, speed.training if speed else None)
 

@@ -15,6 +15,8 @@ _FREE: Final[Mapping[str, str]] = {
     "label_accuracy": "Label accuracy, %",
     "schema_validity": "Schema validity, %",
     "field_accuracy": "Field accuracy, %",
+    "unconstrained_validity": "Schema validity unconstrained, %",
+    "unconstrained_accuracy": "Field accuracy unconstrained, %",
     "rouge_l": "ROUGE-L",
     "parses": "Parses, %",
 }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from threading import Thread
 from typing import Any
 
-from llamaduo.inference.llamacpp import LlamaCpp
+from llamaduo.inference.llamacpp import LlamaCpp, completion
 from llamaduo.records import FinishReason
 from llamaduo.serving.jobs import Cancel, Deliver, Ended, Failed, Job, Load, Piece
 from llamaduo.serving.line import Entry, Line
@@ -118,28 +118,15 @@ class _Answer:
 
 
 def _request(job: Job, choice: int) -> dict[str, Any]:
-    """One choice in llama.cpp's terms, with sampling as ``inference.sampling`` does it.
-
-    ``cache_prompt`` is off: what a slot still holds of the prompt before would change the sums
-    in their last bits, and an answer would depend on what was asked before it.
-    """
-    request: dict[str, Any] = {
-        "prompt": list(job.tokens),
-        "max_tokens": job.limit,
-        "samplers": ["temperature", "top_p"],
-        "temperature": job.sampling.temperature,
-        "top_p": job.sampling.top_p,
-        "top_k": 0,
-        "min_p": 0.0,
-        "seed": seed_of(job, choice),
-        "stop": list(job.stops),
-        "stream": True,
-        "cache_prompt": False,
-    }
-    if job.schema is not None:
-        # White space is free in JSON, and small models then write line ends for ever.
-        request["json_schema"] = {**job.schema, "x-guidance": {"whitespace_flexible": False}}
-    return request
+    request = completion(
+        job.tokens,
+        limit=job.limit,
+        temperature=job.sampling.temperature,
+        top_p=job.sampling.top_p,
+        seed=seed_of(job, choice),
+        schema=job.schema,
+    )
+    return request | {"stop": list(job.stops), "stream": True}
 
 
 def seed_of(job: Job, choice: int) -> int:

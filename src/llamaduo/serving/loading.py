@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,20 +96,14 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _on_llamacpp(one: Chosen, capacity: Capacity) -> Engine:
-    from llamaduo.inference.llamacpp import load_gguf
+    from llamaduo.inference.llamacpp import load_gguf, threads_told
     from llamaduo.serving.llamacpp import LlamaCppEngine
 
     assert one.gguf is not None  # noqa: S101 - that is why we are here
     server = load_gguf(
-        one.gguf, window=_window(one, capacity), slots=capacity.batch, threads=_threads()
+        one.gguf, window=_window(one, capacity), slots=capacity.batch, threads=threads_told()
     )
     return LlamaCppEngine(server, slots=capacity.batch, most_waiting=capacity.max_queue)
-
-
-def _threads() -> int | None:
-    """What OMP_NUM_THREADS says, which torch goes by, too; None leaves it to llama.cpp."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdecimal() and int(told) else None
 
 
 def _on_transformers(

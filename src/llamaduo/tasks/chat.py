@@ -9,13 +9,14 @@ imports transformers: the tokenizer comes from the caller.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from llamaduo.errors import ModelError
 from llamaduo.records import Message
+from llamaduo.tasks.chat_templates import steady
 
 
 class ChatTokenizer(Protocol):
@@ -23,6 +24,9 @@ class ChatTokenizer(Protocol):
 
     @property
     def added_tokens_decoder(self) -> Mapping[int, Any]: ...
+
+    @property
+    def chat_template(self) -> Any: ...
 
     def __hash__(self) -> int: ...
 
@@ -33,10 +37,15 @@ class ChatTokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncodedPair:
-    """The token ids of a pair. ``response`` includes the end of the turn."""
+    """The token ids of a pair. ``response`` includes the end of the turn.
+
+    ``earlier`` is where responses to earlier turns lie in ``prompt``, from and to, for a
+    training on all responses of a conversation.
+    """
 
     prompt: tuple[int, ...]
     response: tuple[int, ...]
+    earlier: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.response)
@@ -61,9 +70,15 @@ def render_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> str:
 
 
 def encode_pair(
-    tokenizer: ChatTokenizer, messages: Sequence[Message], response: str
+    tokenizer: ChatTokenizer,
+    messages: Sequence[Message],
+    response: str,
+    *,
+    loss_on: Literal["last", "all"] = "last",
 ) -> EncodedPair:
     """The token ids of a prompt and its response.
+
+    With ``loss_on`` "all", the responses to earlier turns are found in the prompt, too.
 
     Raises:
         ModelError: the chat template refuses these messages, or renders a prompt differently
@@ -76,7 +91,41 @@ def encode_pair(
             "The model's chat template renders a prompt differently once it has been answered.",
             hint="Use a model, or a chat_template.jinja, that leaves earlier turns as they are.",
         )
-    return EncodedPair(_ids(tokenizer, prompt), _ids(tokenizer, whole[len(prompt) :]))
+    ids = _ids(tokenizer, prompt)
+    earlier = tuple(_earlier(tokenizer, messages, ids)) if loss_on == "all" else ()
+    return EncodedPair(ids, _ids(tokenizer, whole[len(prompt) :]), earlier)
+
+
+def _earlier(
+    tokenizer: ChatTokenizer, messages: Sequence[Message], prompt: tuple[int, ...]
+) -> Iterator[tuple[int, int]]:
+    """From and to of every response in ``prompt``, each with the end of its turn.
+
+    Only what is the same, token for token, as when that turn was the last one is a response in
+    its own context: templates append to a conversation's end, or take reasoning out of its past.
+    """
+    for turn, message in enumerate(messages):
+        if message.role == "assistant":
+            then = encode_pair(tokenizer, messages[:turn], message.content)
+            begin, whole = len(then.prompt), (*then.prompt, *then.response)
+            end = next(
+                (i for i, (a, b) in enumerate(zip(whole, prompt, strict=False)) if a != b),
+                min(len(whole), len(prompt)),
+            )
+            if not _ends_the_turn(tokenizer, then, end - begin):
+                raise ModelError(
+                    "The model's chat template renders an earlier response differently once the"
+                    " conversation goes on, so it cannot be trained in its context.",
+                    hint="Set finetuning.loss_on: last.",
+                )
+            yield begin, end
+
+
+def _ends_the_turn(tokenizer: ChatTokenizer, pair: EncodedPair, tokens: int) -> bool:
+    """Whether the first ``tokens`` of the response hold all of it, the end of its turn included."""
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    places = [place for place, token in enumerate(pair.response) if token in special]
+    return tokens > places[0] if places else tokens == len(pair.response)
 
 
 def _render(
@@ -90,7 +139,12 @@ def _render(
     ]
     try:
         return str(
-            tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=not answered)
+            tokenizer.apply_chat_template(
+                chat,
+                chat_template=_template(tokenizer.chat_template),
+                tokenize=False,
+                add_generation_prompt=not answered,
+            )
         )
     except TemplateError as error:
         roles = ", ".join(message.role for message in messages)
@@ -98,6 +152,16 @@ def _render(
             f"The model's chat template refuses messages from {roles}: {error}.",
             hint="Use a model whose template takes these roles, or take them out of the data.",
         ) from error
+
+
+@lru_cache(maxsize=8)
+def _steady(template: str) -> str:
+    return steady(template)
+
+
+def _template(template: Any) -> str | None:
+    """The same on every day; None leaves it to the tokenizer, where it has none or several."""
+    return _steady(template) if isinstance(template, str) else None
 
 
 _SEAM = "\ufdd0"

@@ -18,10 +18,14 @@ FREE_METRICS: Final = (
     "label_accuracy",
     "schema_validity",
     "field_accuracy",
+    "unconstrained_validity",
+    "unconstrained_accuracy",
     "rouge_l",
     "parses",
 )
-"""Every metric that costs nothing. Which of them a task has: :func:`free_metrics`."""
+"""Every metric that costs nothing. Which of them a task has: :func:`free_metrics`. The two that are
+called unconstrained are schema validity and field accuracy of what was held to its schema, as it
+is without that."""
 
 
 def free_metrics(task: TaskSettings) -> tuple[str, ...]:

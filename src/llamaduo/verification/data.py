@@ -140,5 +140,9 @@ def answered(records: Records, finding: Finding, where: str) -> None:
     figures = records.one(f"{where}/inference.json", InferenceFigures)
     too_long, greedy = len(known - by_prompt.keys()), records.config.inference.temperature == 0
     again = measure([responses], too_long=too_long, greedy=greedy)
-    # The wall time of all batches is not in the responses: which were one batch is not told.
-    finding.same("inference.json", figures, replace(again, seconds=figures.seconds))
+    # The wall time of all batches is not in the responses: which were one batch is not told. Nor
+    # is the engine; and what an older run did not count cannot differ.
+    counts = ("truncated", "empty", "constrained")
+    uncounted = (name for name in counts if getattr(figures, name) is None)
+    told = {name: getattr(figures, name) for name in ("seconds", "engine", *uncounted)}
+    finding.same("inference.json", figures, replace(again, **told))

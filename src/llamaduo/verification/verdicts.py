@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from llamaduo.evaluation.standing import in_words
 from llamaduo.evaluation.verdict import confirm, reach_verdict, unconfirmed
-from llamaduo.records import Verdict
+from llamaduo.records import InferenceFigures, Verdict
 from llamaduo.verification.checks import Finding
 from llamaduo.verification.records import Records
 
@@ -49,7 +50,7 @@ def _possible(records: Records, cycle: int) -> Iterator[Verdict]:
     limits = records.config.limits
     spent = records.found_calls.loop_usd() if records.found_calls else 0.0
     for exhausted in (False, True) if limits.budget_usd is not None else (False,):
-        yield reach_verdict(
+        verdict = reach_verdict(
             history,
             records.config.target,
             limits,
@@ -57,6 +58,8 @@ def _possible(records: Records, cycle: int) -> Iterator[Verdict]:
             spent_usd=spent,
             budget_exhausted=exhausted,
         )
+        figures = f"cycles/{verdict.best_cycle:03d}/inference.json"
+        yield replace(verdict, inference=records.one(figures, InferenceFigures))
 
 
 def _on_final(records: Records, possible: list[Verdict]) -> list[Verdict]:
@@ -77,5 +80,7 @@ def _with_final(records: Records, verdict: Verdict) -> Verdict:
 
 def _compare(finding: Finding, name: str, recorded: Verdict, possible: list[Verdict]) -> None:
     finding.checked += 1
+    if recorded.inference is None:  # of a run from before it was part of it
+        possible = [replace(one, inference=None) for one in possible]
     if recorded not in possible:
         finding.same(name, recorded, possible[0])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from llamaduo.reporting.answers import Answers, CycleEvidence
 from llamaduo.reporting.evidence import Evidence
-from llamaduo.reporting.formatting import UNKNOWN, count, decimal, seconds, usd
+from llamaduo.reporting.formatting import UNKNOWN, count, decimal, gigabytes, seconds, usd
 from llamaduo.reporting.migration_cost import migration_usd
 from llamaduo.reporting.tables.spending import settled, total
 from llamaduo.reporting.tables.table import Column, Row, Table
@@ -85,6 +85,9 @@ def timings(evidence: Evidence) -> Table:
         Column("tokens/s", group="Inference"),
         Column("p50", group="Inference"),
         Column("p95", group="Inference"),
+        Column("cut off", group="Inference"),
+        Column("empty", group="Inference"),
+        Column("memory", group="Inference"),
     )
     rows = tuple(
         (one.name, *_training_times(one.cycle), *_inference_times(one.answers))
@@ -97,7 +100,9 @@ def timings(evidence: Evidence) -> Table:
 _SPEED_NOTE = (
     "Fine-tuning counts prompt and response tokens over all epochs; its loss is the mean"
     " cross-entropy of a response token, in nats. Inference counts new tokens; p50 and p95 are"
-    " the time of the batch that a response was made in."
+    " the time of the request that a response came by, or of the batch that it was made in. Cut off"
+    " are responses that ended at the limit of tokens; memory is the most that the process, or its"
+    " GPU, held."
 )
 
 
@@ -113,11 +118,14 @@ def _training_times(cycle: CycleEvidence | None) -> Row:
 def _inference_times(answers: Answers) -> Row:
     figures = answers.inference
     if figures is None:
-        return (UNKNOWN,) * 4
+        return (UNKNOWN,) * 7
     speed = figures.tokens_per_second if figures.seconds else None
     return (
         seconds(figures.seconds),
         decimal(speed),
         seconds(figures.p50_seconds),
         seconds(figures.p95_seconds),
+        count(figures.truncated),
+        count(figures.empty),
+        gigabytes(figures.peak_memory_bytes),
     )
