@@ -59,15 +59,47 @@ QUICKSTARTS: Final[dict[TaskKind, Quickstart]] = {
         what="questions about a text",
         items="texts",
         topic="visiting a place, its hours and prices",
+        train=16,
+        test=48,
+        final=48,
+        synthetic=140,
+        minutes=5,
+        target="""\
+  precision:
+    mean_score: 88
+    coverage_percentage: {70: 85}
+""",
+    ),
+    "summarization": Quickstart(
+        name="notes",
+        what="summaries of short notes",
+        items="notes",
+        topic="short notes about a job that somebody did",
         train=12,
         test=32,
         final=32,
-        synthetic=92,
-        minutes=4,
+        synthetic=112,
+        minutes=6,
         target="""\
   precision:
-    mean_score: 90
-    coverage_percentage: {70: 90}
+    mean_score: 88
+    coverage_percentage: {70: 80}
+""",
+    ),
+    "coding": Quickstart(
+        name="functions",
+        what="small Python functions",
+        items="functions",
+        topic="short Python functions over numbers and texts",
+        train=16,
+        test=32,
+        final=32,
+        synthetic=136,
+        minutes=6,
+        target="""\
+  precision:
+    mean_score: 80
+    coverage_percentage: {70: 70}
 """,
     ),
 }
@@ -92,6 +124,7 @@ service:
   model: openai-chat:gpt-4o # what a real run would ask; this one asks the rehearsal service
 
 finetuning:
+  epochs: 2 # new pairs teach more than the same ones a third time
   seed: {seed}
 
 inference:
