@@ -58,7 +58,7 @@ def measures(scores: dict[str, Any]) -> dict[str, float]:
     return {
         "precision": round(precision["mean_score"], 1),
         f"precision at {ZETA}": round(precision["coverage_percentage"][ZETA], 1),
-        "exact match": round(scores["exact_match"], 1),
+        "exact match": round(scores["free"]["exact_match"]["value"], 1),
     }
 
 

@@ -516,7 +516,12 @@ def rich_scores(precision: float, similarity: float, name: str) -> Scores:
         panel={**plain.panel, **tone},
         free=free,
         effort=JudgingEffort(
-            stopping="adaptive", rounds=3, asked=64, fixed=256, standing="undecided"
+            stopping="adaptive",
+            rounds=3,
+            asked=64,
+            fixed=256,
+            standing="undecided",
+            confidence=0.988,
         ),
     )
     if name.startswith("service"):

@@ -13,22 +13,17 @@ from llamaduo.errors import StageFailed
 from llamaduo.evaluation.intervals import mean_of, share_of
 from llamaduo.records import Measure, Pair, Response
 from llamaduo.tasks.labels import label_set
-from llamaduo.tasks.metrics import FREE_METRICS, free_metrics, measured
+from llamaduo.tasks.metrics import FREE_METRICS, SHARES, free_metrics, measured
 from llamaduo.tasks.settings import TaskSettings
 
-SHARES = frozenset(FREE_METRICS) - {"rouge_l", "field_accuracy"}
-"""Metrics that a response meets or does not."""
+Each = Sequence[Mapping[str, float]]
+"""What every response measures, by metric: see :func:`measure_each`."""
 
 
 def free_measures(
-    responses: Sequence[Response], pairs: Sequence[Pair], task: TaskSettings
+    responses: Sequence[Response], each: Each, task: TaskSettings
 ) -> dict[str, Measure]:
-    """Every free metric of the task over ``responses`` to ``pairs``, judged or not, 0 to 100.
-
-    Raises:
-        StageFailed: a response answers a prompt that is not among ``pairs``.
-    """
-    each = measure_each(responses, pairs, task)
+    """Every free metric of the task over ``responses``, judged or not, 0 to 100."""
     prompts = prompt_numbers(responses)
     return {name: over(name, each, prompts) for name in names_in(each, free_metrics(task))}
 

@@ -83,8 +83,8 @@ def _unanswered(
     if lost["refused"] > _WORTH_SAYING * asked:
         yield JudgeFinding(
             "refusals",
-            f"{judge} refused {_of(lost['refused'], asked)} judgements: read the reasons in"
-            f" unscored.jsonl, or {_ANOTHER}.",
+            f"{judge} refused {_of(lost['refused'], asked)} judgements: read why with"
+            f" `llamaduo show calls --stage judge`, or {_ANOTHER}.",
             unfit,
         )
     if lost["malformed"] > _WORTH_SAYING * asked:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from llamaduo.evaluation.intervals import prompts_needed
 from llamaduo.evaluation.settings import LimitSettings, TargetSettings
-from llamaduo.evaluation.standing import aims, closeness
+from llamaduo.evaluation.standing import aims, closeness, shown_below
 from llamaduo.records import (
     Measure,
     NonInferiority,
@@ -126,7 +126,7 @@ def _causes(
     gain = _recent_gain([closeness(scores, target) for scores in history], limits.patience)
     if gain is not None and gain < limits.min_gain - _ROUNDING:
         yield (
-            f"the best score gained {_digits(gain, limits.min_gain)} points in the last"
+            f"the best score gained {shown_below(gain, limits.min_gain)} points in the last"
             f" {limits.patience} cycles, less than {limits.min_gain:g} (limits.min_gain)"
         )
     if any(
@@ -142,12 +142,6 @@ def _recent_gain(standings: Sequence[float], patience: int) -> float | None:
     if len(standings) <= patience:
         return None
     return max(standings) - max(standings[:-patience])
-
-
-def _digits(value: float, bound: float) -> str:
-    """``value`` with one decimal, or as many as it takes to look smaller than ``bound``."""
-    texts = (f"{value:.{digits}f}" for digits in range(1, 16))
-    return next((text for text in texts if float(text) < bound), repr(value))
 
 
 # --- prompts that are missing -----------------------------------------------------------------

@@ -49,6 +49,12 @@ def _all_parse(found: Iterable[Piece]) -> bool | None:
     return all(told) if told else None
 
 
+def lacking(text: str) -> frozenset[str]:
+    """The languages of code in ``text`` that a grammar which is not installed would tell of."""
+    languages = {language for piece in pieces(text) for language in piece.languages}
+    return frozenset(one for one in languages & _GRAMMARS.keys() if _parser(one) is None)
+
+
 def _parses(piece: Piece) -> bool | None:
     told = {_told(language, piece.code) for language in piece.languages}
     return True if True in told else False if told == {False} and piece.sure else None

@@ -22,6 +22,8 @@ FREE_METRICS: Final = (
     "parses",
 )
 """Every metric that costs nothing. Which of them a task has: :func:`free_metrics`."""
+SHARES: Final = frozenset(FREE_METRICS) - {"rouge_l", "field_accuracy"}
+"""Those that a response meets or does not: 100 or 0."""
 
 
 def free_metrics(task: TaskSettings) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ def measured(
 ) -> dict[str, float]:
     """Every free metric that ``response`` to ``pair`` has, by name, 0 to 100.
 
-    All but ``rouge_l`` and ``field_accuracy`` are 0 or 100. A metric is left out where it cannot
+    :data:`SHARES` are 0 or 100. A metric is left out where it cannot
     be told, and is never a zero then: ``label_accuracy`` where the reference gives none of
     ``labels`` (see :func:`llamaduo.tasks.labels.label_set`); ``schema_validity`` and
     ``field_accuracy`` without a JSON Schema of the pair or the task, the latter also where the

@@ -8,7 +8,7 @@ of them was changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields, replace
 
@@ -27,13 +27,16 @@ from llamaduo.records import (
     Judged,
     Judgement,
     Judgements,
+    Measure,
     PanelReport,
     Response,
+    Scores,
     Unscored,
 )
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.replay import NOT_STORED, replaying
 from llamaduo.service.settings import ServiceSettings
+from llamaduo.tasks.code import lacking
 from llamaduo.verification.checks import Finding, figures_in
 from llamaduo.verification.records import Records
 
@@ -114,11 +117,57 @@ def scored(records: Records, finding: Finding, where: str) -> None:
         took = replace(again.scores.effort, standing=scores.effort.standing)
         again = replace(again, scores=replace(again.scores, effort=took))
     report = records.one(f"{where}/judges.json", PanelReport)
-    breakdown = records.one(f"{where}/breakdown.json", Breakdown)
+    recorded_as = _Figures(scores, records.one(f"{where}/breakdown.json", Breakdown))
+    derived = _Figures(again.scores, again.breakdown)
     finding.checked += figures_in(again.scores)
-    finding.same("scores.json", scores, again.scores)
-    finding.same("breakdown.json", breakdown, again.breakdown)
+    if recorded_as != derived and (languages := _languages_lacking(records, material)):
+        finding.left_out = _NO_GRAMMAR.format(languages=", ".join(languages))
+        recorded_as, derived = recorded_as.without(_PARSES), derived.without(_PARSES)
+    finding.same("scores.json", recorded_as.scores, derived.scores)
+    finding.same("breakdown.json", recorded_as.breakdown, derived.breakdown)
     finding.same("judges.json", report, replace(again.report, human=report.human))
+
+
+# --- what only some machines can tell -----------------------------------------------------
+
+_PARSES = "parses"
+_NO_GRAMMAR = (
+    "Whether code parses was not derived again, all else was: no grammar for {languages} is"
+    " installed here, as there may have been where the run was made. pip install -c"
+    " constraints.txt 'llamaduo[code]', then verify again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What is measured of a set of responses."""
+
+    scores: Scores
+    breakdown: Breakdown
+
+    def without(self, metric: str) -> _Figures:
+        """The same, but for one metric that costs nothing."""
+        scores = replace(
+            self.scores,
+            free=_but(metric, self.scores.free),
+            versus_service=_but(metric, self.scores.versus_service),
+        )
+        slices = (replace(s, measures=_but(metric, s.measures)) for s in self.breakdown.slices)
+        return _Figures(scores, replace(self.breakdown, slices=tuple(slices)))
+
+
+def _but(metric: str, measures: Mapping[str, Measure]) -> dict[str, Measure]:
+    return {name: measure for name, measure in measures.items() if name != metric}
+
+
+def _languages_lacking(records: Records, material: Material) -> list[str]:
+    """The programming languages in prompts' references and responses without a grammar here."""
+    if records.config.task.kind != "coding":
+        return []
+    ceiling = material.ceiling.responses if material.ceiling else ()
+    texts = {one.text for one in (*material.responses, *ceiling)}
+    texts |= {pair.response for pair in material.pairs}
+    return sorted({language for text in texts for language in lacking(text)})
 
 
 # --- the records --------------------------------------------------------------------------

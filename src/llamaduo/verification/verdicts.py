@@ -35,7 +35,7 @@ def verdicts(records: Records, finding: Finding) -> None:
         possible = list(_possible(records, run.cycle))
         _compare(finding, "verdict.json", run, _on_final(records, possible) + possible)
         # It may be changed when a run is carried on, so a verdict is worth what its target is.
-        target = ", ".join(in_words(records.config.target))
+        target = ", ".join(in_words(records.config.target, records.config.judging))
         finding.notes.append(f"The target in run.yaml: {target}.")
     if records.rehearsed:
         finding.notes.append("A rehearsal, says run.yaml: its service LLM was a program.")
