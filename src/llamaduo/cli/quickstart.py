@@ -16,7 +16,8 @@ from llamaduo.tasks.settings import TaskKind
 class Quickstart:
     """One built-in task as a quickstart: ``train``, ``test`` and ``final`` are the pairs of each
     split, ``synthetic`` how many are asked for after cycle 0, ``minutes`` what it takes on two
-    cores. ``what`` is the task in words, ``items`` what its data are."""
+    cores. ``epochs``: as many as keep a cycle below 25,000 tokens of training. ``what`` is the task
+    in words, ``items`` what its data are."""
 
     name: str
     what: str
@@ -27,6 +28,7 @@ class Quickstart:
     final: int
     synthetic: int
     minutes: int
+    epochs: int = 2
     target: str = """\
   precision:
     mean_score: 85
@@ -78,8 +80,9 @@ QUICKSTARTS: Final[dict[TaskKind, Quickstart]] = {
         train=12,
         test=32,
         final=32,
-        synthetic=112,
-        minutes=6,
+        synthetic=78,
+        epochs=3,
+        minutes=5,
         target="""\
   precision:
     mean_score: 88
@@ -95,7 +98,7 @@ QUICKSTARTS: Final[dict[TaskKind, Quickstart]] = {
         test=32,
         final=32,
         synthetic=136,
-        minutes=6,
+        minutes=5,
         target="""\
   precision:
     mean_score: 80
@@ -124,7 +127,7 @@ service:
   model: openai-chat:gpt-4o # what a real run would ask; this one asks the rehearsal service
 
 finetuning:
-  epochs: 2 # new pairs teach more than the same ones a third time
+  epochs: {epochs}
   seed: {seed}
 
 inference:
@@ -220,6 +223,7 @@ def _configuration(kind: TaskKind, start: Quickstart, seed: int) -> str:
         final=start.final,
         final_share=start.share(start.final),
         synthetic=start.synthetic,
+        epochs=start.epochs,
         target=start.target,
         seed=seed,
     )
