@@ -34,6 +34,13 @@ def test_they_are_spread_over_the_split() -> None:
     assert places == [0, 10, 20, 30]
 
 
+@pytest.mark.parametrize("prompts", [1, 2, 3, 5])
+def test_each_is_another_prompts_even_where_there_are_few(prompts: int) -> None:
+    """The same one twice would be one question, recorded as two answers."""
+    found = [one.id for one in controls(PAIRS[:prompts], 4)]
+    assert len(set(found)) == len(found) == 2 * min(prompts, 4)
+
+
 def test_the_wrong_one_is_the_least_like_the_reference() -> None:
     pairs = [
         pair("a", "the red house by the river"),

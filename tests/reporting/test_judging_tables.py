@@ -287,6 +287,15 @@ def test_what_adaptive_judging_saved_and_left_undecided(evidence: Evidence) -> N
     )
 
 
+def test_the_service_llms_own_answers_alone_leave_no_target_undecided(evidence: Evidence) -> None:
+    alone = replace(evidence, base=Answers(), cycles=(), final=Answers())
+
+    table = judging_effort(alone)
+
+    assert table is not None
+    assert table.note.endswith("% saved.")
+
+
 # --- any number of metrics ----------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -45,11 +45,26 @@ async def test_calls_at_once_have_a_connection_each_up_to_the_most() -> None:
 async def test_a_call_that_is_given_up_leaves_its_place_to_the_next() -> None:
     async with wired(1) as (wires, service):
         service.then(replace(says("too slow"), delay=60))
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await ask(wires, service)
+        await given_up(asyncio.create_task(ask(wires, service)), service.asked.wait())
         assert await ask(wires, service) == 200
         assert service.connections == 2
+
+
+@pytest.mark.parametrize("steps", range(1, 8))
+async def test_so_does_one_that_is_given_up_before_it_is_sent(steps: int) -> None:
+    async with wired(1) as (wires, service):
+        call = asyncio.create_task(ask(wires, service))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await given_up(call, asyncio.sleep(0))
+        assert await ask(wires, service) == 200
+
+
+async def given_up(call: asyncio.Task[int], after: Awaitable[object]) -> None:
+    await after
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
 
 
 async def test_a_connection_that_the_provider_closed_is_opened_again() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -95,23 +94,11 @@ def _test_prompts(run: Run, again: str) -> tuple[Pair, ...]:
 
 
 async def _resist(asking: _Asking, pairs: Sequence[Pair], prompts: int) -> Resistance:
+    from llamaduo.assessment import connected
     from llamaduo.evaluation.resistance import resist
-    from llamaduo.service.client import connect
 
     run, config = asking.run, asking.config
-    async with AsyncExitStack() as stack:
-        judges = [
-            await stack.enter_async_context(
-                connect(
-                    settings,
-                    run.ledger,
-                    budget_usd=config.limits.budget_usd,
-                    redactor=run.redactor,
-                    pacers=run.pacers,
-                )
-            )
-            for settings in config.judges
-        ]
+    async with connected(run, config.judges) as judges:
         return await resist(
             pairs, judges, config.judging, config.task, prompts=prompts, notify=run.notify
         )

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 SideArgument = Annotated[
     str,
-    typer.Argument(help="RUN, or RUN:CYCLE, with a number, base or final.", metavar="RUN[:CYCLE]"),
+    typer.Argument(
+        help="RUN, or RUN:CYCLE, with a number, base, final, service or service-final.",
+        metavar="RUN[:CYCLE]",
+    ),
 ]
 
 PATIENCE_SECONDS = 2.0

@@ -112,6 +112,7 @@ def _write(directory: RunDirectory, where: str, path: Path, count: int, *, as_js
         f" {path}. Put a score from 0 to 100 in place of each null (or leave it), then run"
         f" `llamaduo judges --human {path}`.",
         markup=False,
+        soft_wrap=True,
     )
 
 
@@ -124,6 +125,11 @@ def _compare(directory: RunDirectory, where: str, path: Path, *, as_json: bool) 
     from llamaduo.reporting.formatting import of
     from llamaduo.reporting.tables import agreement_table
 
+    if not path.is_file():
+        raise UsageError(
+            f"{path}: No such file.",
+            hint="`llamaduo judges --sheet FILE` writes one to fill in.",
+        )
     _, judged = _judged(directory, where)
     given = read_human_scores(path)
     found = agreement_with_person(judged, given.scores)

@@ -21,7 +21,7 @@ from llamaduo.evaluation.biases import (
     length_slope,
     position_preference,
 )
-from llamaduo.evaluation.families import family_of, judges_family
+from llamaduo.evaluation.families import judges_family
 from llamaduo.evaluation.human import HumanScore
 from llamaduo.evaluation.suspicion import suspicions
 from llamaduo.records import (
@@ -67,6 +67,7 @@ class _Panel:
     doublings: Mapping[str, float]
     families: Mapping[str, str]
     generator: str
+    generators_family: str
     own_references: bool
 
 
@@ -103,6 +104,8 @@ def report_on_judges(
             judge: judges_family(model, snapshots.get(judge, ())) for judge, model in models.items()
         },
         generator=generator,
+        # The generator that judges, too, is the same model under the same snapshots.
+        generators_family=judges_family(generator, snapshots.get(generator, ())),
         own_references=any(pair.reference_source == "service" for pair in pairs),
     )
     metrics = _metrics(panel.scores)
@@ -142,7 +145,7 @@ def _report(judge: str, snapshots: Mapping[str, int], panel: _Panel) -> JudgeRep
     scores = panel.scores.get(judge, {}).get(_BIASED, {})
     slope = length_slope(scores, panel.doublings, panel.judged.responses)
     position = position_preference([c for c in panel.comparisons.scored if c.judge == judge])
-    related = panel.families[judge] == family_of(panel.generator)
+    related = panel.families[judge] == panel.generators_family
     bias = _family_bias(judge, panel) if related else NOTHING
     return JudgeReport(
         judge=judge,

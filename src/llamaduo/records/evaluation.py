@@ -166,9 +166,9 @@ class WinRate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgingEffort:
     """What judging one set of responses took, in judgements: ``fixed`` is what K · M judgements
-    for every prompt by every judge would have been. ``standing`` is where the last of the
-    ``rounds`` left the target; ``stopping`` is ``judging.stopping``; ``confidence`` what each
-    interval of that look has by itself."""
+    for every prompt by every judge would have been. ``standing`` is where the whole intervals of
+    the last of the ``rounds`` left the target; ``stopping`` is ``judging.stopping``;
+    ``confidence`` what each interval of that look has by itself."""
 
     stopping: Literal["fixed", "adaptive"]
     rounds: int

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields, replace
 
 from llamaduo.assessment import judging_of, rules_of
-from llamaduo.errors import ExtraMissing
+from llamaduo.errors import ExtraMissing, RunError
 from llamaduo.evaluation.adaptive import plan_looks
 from llamaduo.evaluation.assess import Material, conclude
 from llamaduo.evaluation.compare import compare
@@ -196,8 +196,17 @@ def _recorded(records: Records, where: str) -> _Calls:
 
 
 def _rounds(records: Records, where: str) -> int:
+    """How many rounds of judging there were.
+
+    Raises:
+        RunError: more than may be, or none.
+    """
     effort = records.scores(where).effort
-    return effort.rounds if effort else 1
+    rounds = effort.rounds if effort else 1
+    most = len(plan_looks(_responses(records, where), judging_of(records.config, where)).rounds)
+    if not 1 <= rounds <= most:
+        raise RunError(f"{where}/scores.json: effort.rounds is {rounds}, of {most} at most.")
+    return rounds
 
 
 def _compares(records: Records, where: str) -> bool:

@@ -169,6 +169,12 @@ def test_what_comes_before_the_result_counts(lines: list[str]) -> None:
     assert form(source) != form(returning("sorted(x)"))
 
 
+@pytest.mark.parametrize("expression", ["[w for w in x]", "sorted(x)"])
+def test_a_list_put_into_a_text_is_a_text(expression: str) -> None:
+    said = form(returning(f"f'{{{expression}}}'"), numeric=False)
+    assert said != form(returning(expression), numeric=False)
+
+
 def test_a_shape_leaves_constants_open() -> None:
     def shape(expression: str) -> str:
         [function] = ast.parse(returning(expression)).body

@@ -22,7 +22,7 @@ from llamaduo.rehearsal.tasks.functions import (
 from llamaduo.rehearsal.tasks.known import Exercise, Grade, KnownTask
 from llamaduo.rehearsal.tasks.python_forms import form_of
 from llamaduo.rehearsal.tasks.python_terms import Term, TooComplex
-from llamaduo.rehearsal.tasks.python_text import functions_in, words_beside
+from llamaduo.rehearsal.tasks.python_text import Written, functions_in, words_beside
 
 _NUMERIC: Final = ("number", "numbers")
 _RIGHT: Final = 78
@@ -72,12 +72,13 @@ def _grade_text(prompt: str, response: str, expected: str) -> Grade:
         return Grade(10 if broken else 5, "there is no Python function that parses")
     right = wanted[0].tree
     named = [one for one in found if one.tree.name == right.name] or found
-    if len({" ".join(one.source.split()) for one in named}) > 1:
-        return Grade(25, "there are several functions, and nothing tells which counts")
+    first = named[0]
+    if len({" ".join(one.source.split()) for one in named}) > 1 or first.tree.name in first.around:
+        return Grade(25, "the name stands for several things, and nothing tells which counts")
     told = told_in(prompt)
     numeric = told is not None and told.kind in _NUMERIC
-    grade = _grade_function(named[0].tree, right, numeric)
-    return _less_clutter(grade, words_beside(named[0], response))
+    grade = _grade_function(first, right, numeric)
+    return _less_clutter(grade, words_beside(first, response))
 
 
 def _less_clutter(grade: Grade, clutter: int) -> Grade:
@@ -88,9 +89,10 @@ def _less_clutter(grade: Grade, clutter: int) -> Grade:
     return Grade(max(least, grade.score - clutter), f"{grade.reason}, with words around it")
 
 
-def _grade_function(found: ast.FunctionDef, wanted: ast.FunctionDef, numeric: bool) -> Grade:
+def _grade_function(written: Written, wanted: ast.FunctionDef, numeric: bool) -> Grade:
+    found = written.tree
     try:
-        form, right = form_of(found, numeric), form_of(wanted, numeric)
+        form, right = form_of(found, numeric, written.around), form_of(wanted, numeric)
     except TooComplex:
         return Grade(12, "the function is too large to be right")
     if _parameters(found) != len(wanted.args.args):

@@ -121,7 +121,8 @@ def _formatted(value: ast.expr, scope: Scope) -> Term:
     match value:
         case ast.FormattedValue(value=inner, conversion=-1, format_spec=None):
             term = read(inner, scope)
-            return made("str", term, ordered=True) if scope.numeric else term
+            is_text = not (scope.numeric or term.items or term.head in _EATERS)
+            return term if is_text else made("str", term, ordered=True)
     return read(value, scope)
 
 

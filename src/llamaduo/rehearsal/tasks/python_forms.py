@@ -24,16 +24,22 @@ MOST_LEVELS: Final = 40
 """Of nesting in one function."""
 
 
-def form_of(function: ast.FunctionDef, numeric: bool) -> Term:
-    """The normal form of what ``function`` returns.
+def form_of(function: ast.FunctionDef, numeric: bool, around: frozenset[str] = frozenset()) -> Term:
+    """The normal form of what ``function`` returns. ``around`` are the names that the code around
+    it binds: none of them stands for what Python calls so.
 
     Raises:
         TooComplex: it is larger than any answer to an exercise.
     """
     _check_size(function)
+    inside = list(ast.walk(function))
+    own = {n.id for n in inside if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    names = {name: leaf(f"name:{name}") for name in around | own}  # even where bound only later
     arguments = function.args.posonlyargs + function.args.args
-    names = {argument.arg: leaf(f"p{i}") for i, argument in enumerate(arguments)}
+    names |= {argument.arg: leaf(f"p{i}") for i, argument in enumerate(arguments)}
     form = _block(function.body, Scope(names, numeric))
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in inside):
+        form = made("yields", form)  # it returns a generator, whatever stands after "return"
     return made("decorated", form) if function.decorator_list else form
 
 

@@ -23,10 +23,12 @@ _DEF: Final = re.compile(r"[ \t]*def\b")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A function: its syntax tree, and its lines."""
+    """A function: its syntax tree, its lines, and the names that the code around it binds; what
+    other functions of its own name bind is left out."""
 
     tree: ast.FunctionDef
     source: str
+    around: frozenset[str]
 
 
 def functions_in(text: str) -> list[Written]:
@@ -50,9 +52,29 @@ def _functions(code: str) -> Iterator[Written]:
     tidy = dedent(code).strip()
     tree = _parsed(tidy)
     lines = tidy.split("\n")
-    for node in tree.body if tree else ():
+    body = tree.body if tree else []
+    bound = [(node, frozenset(_bound_by(node))) for node in body]
+    for node in body:
         if isinstance(node, ast.FunctionDef):
-            yield Written(node, "\n".join(lines[node.lineno - 1 : node.end_lineno]))
+            around = [names for other, names in bound if not _is_named(other, node.name)]
+            source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+            yield Written(node, source, frozenset().union(*around))
+
+
+def _is_named(statement: ast.stmt, name: str) -> bool:
+    return isinstance(statement, ast.FunctionDef) and statement.name == name
+
+
+def _bound_by(statement: ast.stmt) -> Iterator[str]:
+    """The names that a statement binds where it stands."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield statement.name
+        return
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name
 
 
 def _parsed(code: str) -> ast.Module | None:

@@ -51,7 +51,7 @@ _OF_NO_WEIGHT: Final = frozenset(
     summary that they this to was were who""")
 )
 """Words that neither tell a fact nor anything else."""
-_DENIALS: Final = frozenset(words("cannot didn never no nobody none not nothing without"))
+_DENIALS: Final = frozenset(words("cannot didn false never no nobody none not nothing without"))
 _CANONICAL: Final = {
     **{form: verb for verb, forms in VERBS.items() for form in forms},
     **{form: day.lower() for day, forms in DAYS.items() for form in forms},

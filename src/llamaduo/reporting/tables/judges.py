@@ -201,9 +201,14 @@ def _saved(asked: int, fixed: int) -> float | None:
 
 def _effort_note(efforts: list[JudgingEffort], aimed: list[JudgingEffort]) -> str:
     asked, fixed = sum(one.asked for one in efforts), sum(one.fixed for one in efforts)
+    note = (
+        f"{count(asked)} judgements were asked for; every judge on K × M of every prompt would be"
+        f" {count(fixed)}: {decimal(_saved(asked, fixed))} % saved."
+    )
+    if not aimed:
+        return note
     undecided = sum(one.standing == "undecided" for one in aimed)
     return (
-        f"{count(asked)} judgements were asked for; every judge on K × M of every prompt would be"
-        f" {count(fixed)}: {decimal(_saved(asked, fixed))} % saved. Left undecided:"
-        f" {part(undecided, len(aimed))} sets that have a target."
+        f"{note} Left undecided: {part(undecided, len(aimed))} sets that have a target. It is the"
+        " whole intervals that say so, also where the verdict goes by the figures alone."
     )
