@@ -645,7 +645,7 @@ def test_a_pass_that_the_final_split_had_to_confirm_and_did_not(run: Path) -> No
     passed = {"outcome": "passed", "reason": "Cycle 0 meets every target.", "shortfalls": []}
     for name in ("verdict.json", f"{FIRST}/verdict.json"):
         edit_json(run / name, lambda found: found.update(passed, cycle=0, best_cycle=0))
-    assert 'outcome is "passed", derived again it is' in wrong(run)["verdict"]
+    assert "non_inferiority.difference" in wrong(run)["verdict"]
     edit_json(run / "manifest.json", forget)
     assert 'derived again it is "undecided"' in wrong(run)["verdict"]
 
