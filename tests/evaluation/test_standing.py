@@ -76,6 +76,14 @@ def test_the_win_rate_is_the_panels() -> None:
     assert named(rich())["win rate"].value == 55.0
 
 
+def test_a_judge_that_never_prefers_either_meets_no_win_rate() -> None:
+    """Always "tie", or always "first" in both orders, comes to exactly half."""
+    ties = WinRate(wins=0, ties=40, losses=0, rate=measured(50.0, 0.5, prompts=40), unscored=0)
+    aim = named(replace(rich(), win_rates={PANEL: ties}))["win rate"]
+    assert (aim.value, aim.by_point, aim.by_interval) == (None, "missed", "missed")
+    assert aim.words == "win rate is unknown: every comparison is a tie; 50 is asked for"
+
+
 def test_each_stands_where_its_interval_leaves_it() -> None:
     standings = {name: one.by_interval for name, one in named(rich()).items()}
     assert standings == {

@@ -327,6 +327,14 @@ def test_a_pass_stands_only_if_the_final_split_shows_it_is_not_worse(
     assert confirm(passed, final, TARGET) == passed
 
 
+def test_a_pass_does_not_stand_on_a_final_split_that_lacks_its_long_prompts() -> None:
+    final = replace(on_final(-1.0, -4.9, 2.9), prompts=50, set_aside=10)
+    got = confirm(reach(90.0), final, MARGIN)
+    assert got.outcome == "stopped"
+    assert "But 10 of 60 final prompts do not fit the window" in got.reason
+    assert confirm(reach(90.0), final, TARGET).outcome == "passed"
+
+
 def test_a_miss_stays_a_miss_whatever_the_final_split_shows() -> None:
     stopped = reach(50.0, limits=LimitSettings(cycles=1))
     got = confirm(stopped, on_final(3.0, 1.0, 5.0), MARGIN)

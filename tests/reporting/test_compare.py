@@ -10,21 +10,19 @@ from typing import Any
 import pytest
 
 from llamaduo.errors import UsageError
-from llamaduo.evaluation.intervals import difference_of, difference_of_shares
+from llamaduo.evaluation.intervals import difference_of
 from llamaduo.records import Judgement, Response
 from llamaduo.reporting.compare import Chosen, Comparison, compare_sides
 from llamaduo.reporting.compare_json import as_json
 from llamaduo.reporting.compare_tables import comparison_tables
-from llamaduo.reporting.compare_values import Figure, Statistics
+from llamaduo.reporting.compare_values import Figure
 from llamaduo.reporting.tables import Table
 from llamaduo.storage.jsonl import read_records, write_records
 from tests.reporting.runs import marked, pair, rich_run, whole_run
 
-TOOLS = Statistics(difference_of, difference_of_shares)
-
 
 def compared(left: Chosen, right: Chosen) -> Comparison:
-    return compare_sides(left, right, TOOLS)
+    return compare_sides(left, right, difference_of)
 
 
 @pytest.fixture
@@ -67,7 +65,7 @@ def test_a_run_against_itself(left: Path) -> None:
     assert {tally.equal for tally in same.tallies.values()} == {16}
     assert rows(same, "Scores")["precision, mean"] == (
         *["91.5 [87.5, 95.5]"] * 2,
-        "0.0 [−0.2, +0.2]",
+        "0.0 [−11.8, +11.8]",
     )
     assert "Every setting is the same." in table(same, "Data, effort, money").note
 
@@ -184,7 +182,7 @@ def test_the_service_llm_is_a_side(tmp_path: Path) -> None:
     assert found.right.name == "rich, the service LLM"
     assert found.same_prompts
     assert as_json(found)["differences"]["precision"]["mean_score"] == 3.5
-    assert rows(found, "Scores")["precision, mean"][2] == "0.0 [−0.2, +0.2]"  # same judgements
+    assert rows(found, "Scores")["precision, mean"][2] == "0.0 [−11.8, +11.8]"  # same judgements
     assert set(found.tallies) == {"similarity", "precision", "tone_of_voice"}
     final = compared((run, "final"), (run, "service-final"))
     assert (final.right.held_out, final.same_prompts) == ("final", True)

@@ -143,14 +143,12 @@ def _summary(checks: tuple[Check, ...]) -> str:
 def compare(left: SideArgument, right: SideArgument, json: JsonOption = False) -> None:
     """Two runs, or two cycles, side by side: what was different, and what came of it."""
     from llamaduo.cli.output import console, print_json, print_tables
-    from llamaduo.evaluation.intervals import difference_of, difference_of_shares
+    from llamaduo.evaluation.intervals import difference_of
     from llamaduo.reporting.compare import compare_sides
     from llamaduo.reporting.compare_json import as_json
     from llamaduo.reporting.compare_tables import comparison_tables
-    from llamaduo.reporting.compare_values import Statistics
 
-    tools = Statistics(difference_of, difference_of_shares)
-    comparison = compare_sides(_side(left), _side(right), tools)
+    comparison = compare_sides(_side(left), _side(right), difference_of)
     if json:
         print_json(as_json(comparison))
         return

@@ -53,7 +53,7 @@ QUICKSTARTS: Final[dict[TaskKind, Quickstart]] = {
         train=48,
         test=32,
         final=24,
-        synthetic=140,
+        synthetic=155,
         minutes=4,
     ),
     "closed_qa": Quickstart(

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 
 from llamaduo.errors import StageFailed
-from llamaduo.evaluation.intervals import mean_of, share_of
+from llamaduo.evaluation.intervals import mean_of
 from llamaduo.records import Measure, Pair, Response
 from llamaduo.tasks.labels import label_set
-from llamaduo.tasks.metrics import FREE_METRICS, SHARES, free_metrics, measured
+from llamaduo.tasks.metrics import FREE_METRICS, free_metrics, measured
 from llamaduo.tasks.settings import TaskSettings
 
 Each = Sequence[Mapping[str, float]]
@@ -65,9 +65,5 @@ def over(name: str, each: Sequence[Mapping[str, float]], prompts: Sequence[int])
     clusters = [n for n, found in zip(prompts, each, strict=True) if name in found]
     if not values:
         return Measure(None, None, 0, 0)
-    interval = (
-        share_of([value / 100 for value in values], clusters)
-        if name in SHARES
-        else mean_of(values, clusters)
-    )
-    return Measure(fsum(values) / len(values), interval, len(set(clusters)), len(values))
+    mean, interval = fsum(values) / len(values), mean_of(values, clusters)
+    return Measure(mean, interval, len(set(clusters)), len(values))

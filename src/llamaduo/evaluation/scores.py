@@ -23,9 +23,7 @@ from llamaduo.errors import StageFailed
 from llamaduo.evaluation.free import Each, free_measures, measure_each
 from llamaduo.evaluation.intervals import (
     difference_of,
-    difference_of_shares,
     mean_of,
-    share_of,
 )
 from llamaduo.evaluation.settings import JudgingSettings
 from llamaduo.evaluation.tallies import (
@@ -51,7 +49,6 @@ from llamaduo.records import (
     Response,
     Scores,
 )
-from llamaduo.tasks.metrics import SHARES
 from llamaduo.tasks.settings import TaskSettings
 
 if TYPE_CHECKING:
@@ -177,9 +174,9 @@ def _scores(
     intervals: dict[int, Interval] = {}
     clusters = _array([prompts[i] for i in found], whole=True)
     for threshold in settings.score_thresholds if found else ():
-        hits = [float(value >= threshold) for value in found.values()]
-        shares[threshold] = 100 * sum(hits) / len(hits)
-        intervals[threshold] = share_of(_array(hits), clusters, confidence=confidence)
+        hits = [100.0 * (value >= threshold) for value in found.values()]
+        shares[threshold] = sum(hits) / len(hits)
+        intervals[threshold] = mean_of(_array(hits), clusters, confidence=confidence)
     return MetricScores(
         mean_score=average,
         coverage_percentage=shares,
@@ -220,7 +217,7 @@ def _versus(
     points, over the prompts that both answered."""
     ours, theirs = (_by_name(one, settings) for one in (local, service))
     found = {
-        name: _difference(name, ours[name], local.judged, theirs[name], service.judged, confidence)
+        name: _difference(ours[name], local.judged, theirs[name], service.judged, confidence)
         for name in ours
         if name in theirs
     }
@@ -240,7 +237,6 @@ def _by_name(side: _Side, settings: JudgingSettings) -> dict[str, dict[str, floa
 
 
 def _difference(
-    name: str,
     ours: Mapping[str, float],
     judged: Judged,
     theirs: Mapping[str, float],
@@ -255,12 +251,7 @@ def _difference(
         sides.append(_array((prompts[r.pair_id] for r in known), whole=True))
     if not set(sides[1].tolist()) & set(sides[3].tolist()):
         return None  # no prompt in common: nothing to compare
-    if name in SHARES:
-        left, right = sides[0] / 100, sides[2] / 100
-        found = difference_of_shares(left, sides[1], right, sides[3], confidence=confidence)
-    else:
-        found = difference_of(*sides, confidence=confidence)
-    value, interval, both = found
+    value, interval, both = difference_of(*sides, confidence=confidence)
     return Measure(value, interval, both, len(sides[0]))
 
 

@@ -146,11 +146,16 @@ def _free(scores: Scores, target: TargetSettings) -> Iterator[Aim]:
 
 
 def _won(scores: Scores, target: TargetSettings) -> Iterator[Aim]:
-    if target.win_rate is not None:
-        found = scores.win_rates.get(PANEL)
-        value, interval = (found.rate.value, found.rate.interval) if found else (None, None)
-        prompts = found.rate.prompts if found else 0
-        yield Aim("win rate", value, interval, prompts, target.win_rate, "nothing was compared")
+    if target.win_rate is None:
+        return
+    found = scores.win_rates.get(PANEL)
+    if found is None or not found.wins + found.losses:
+        # Who always says "tie", or always "first", gives exactly 50 % and has told nothing.
+        why = "nothing was compared" if found is None else "every comparison is a tie"
+        yield Aim("win rate", None, None, 0, target.win_rate, why)
+    else:
+        rate = found.rate
+        yield Aim("win rate", rate.value, rate.interval, rate.prompts, target.win_rate)
 
 
 def shown_below(value: float, bound: float) -> str:

@@ -152,9 +152,9 @@ def _lacks_prompts(scores: Scores) -> bool:
     return 100 * scores.set_aside > MAX_SET_ASIDE_PERCENT * prompts
 
 
-def _too_many_set_aside(scores: Scores) -> str:
+def _too_many_set_aside(scores: Scores, kind: str = "test") -> str:
     return (
-        f"{scores.set_aside} of {scores.prompts + scores.set_aside} test prompts do not fit the"
+        f"{scores.set_aside} of {scores.prompts + scores.set_aside} {kind} prompts do not fit the"
         f" window (at most {MAX_SET_ASIDE_PERCENT} % may)"
     )
 
@@ -205,23 +205,28 @@ def confirm(verdict: Verdict, final: Scores, target: TargetSettings) -> Verdict:
     """``verdict`` with what the final split says about the service LLM (non-inferiority).
 
     The local LLM is not worse where the whole interval of its difference from the service LLM lies
-    above minus ``target.not_worse_than_service_by``. A pass stands only if that is so.
+    above minus ``target.not_worse_than_service_by``. A pass stands only if that is so, and as few
+    prompts were set aside there as may be in the test split.
     """
     margin = target.not_worse_than_service_by
     if margin is None:
         return verdict
     found = _not_inferior(final, margin)
     confirmed = replace(verdict, non_inferiority=found)
-    if verdict.outcome != "passed" or found.standing == "met":
+    if verdict.outcome != "passed":
         return confirmed
-    outcome: Outcome = "undecided" if found.standing == "undecided" else "stopped"
-    needed = _needed_to_tell(found) if outcome == "undecided" else None
+    if found.standing != "met":
+        why = _verdict_on(found)
+    elif _lacks_prompts(final):
+        why = f"{_too_many_set_aside(final, 'final')}."
+    else:
+        return confirmed
     return replace(
         confirmed,
-        outcome=outcome,
-        reason=f"{verdict.reason} But {_verdict_on(found)}",
-        shortfalls=(*verdict.shortfalls, _verdict_on(found).rstrip(".")),
-        prompts_needed=needed,
+        outcome="undecided" if found.standing == "undecided" else "stopped",
+        reason=f"{verdict.reason} But {why}",
+        shortfalls=(*verdict.shortfalls, why.rstrip(".")),
+        prompts_needed=_needed_to_tell(found) if found.standing == "undecided" else None,
     )
 
 

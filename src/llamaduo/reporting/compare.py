@@ -27,8 +27,8 @@ from llamaduo.records import (
     Verdict,
 )
 from llamaduo.reporting.compare_values import (
+    Apart,
     Figure,
-    Statistics,
     Values,
     difference_in,
     read_judgements,
@@ -39,7 +39,7 @@ from llamaduo.reporting.sets import latest_verdict, set_folder, set_words, split
 from llamaduo.reporting.setup import Setup, read_setup
 from llamaduo.service.calls import open_calls
 from llamaduo.storage.jsonl import read_record, read_records
-from llamaduo.tasks.metrics import FREE_METRICS, SHARES
+from llamaduo.tasks.metrics import FREE_METRICS
 from llamaduo.tasks.settings import TaskSettings
 
 Chosen = tuple[Path, str | None]
@@ -145,8 +145,8 @@ class Comparison:
         return self.left.prompts.keys() == self.right.prompts.keys()
 
 
-def compare_sides(left: Chosen, right: Chosen, tools: Statistics) -> Comparison:
-    """Read both runs and lay them side by side; ``tools`` say how sure a difference is.
+def compare_sides(left: Chosen, right: Chosen, apart: Apart) -> Comparison:
+    """Read both runs and lay them side by side; ``apart`` says how sure a difference is.
 
     Raises:
         UsageError: a run has no such set.
@@ -160,7 +160,7 @@ def compare_sides(left: Chosen, right: Chosen, tools: Statistics) -> Comparison:
     tallies = {metric: _tally(changes, metric) for metric in common} if changes else {}
     biggest = sorted(changes, key=lambda one: (-abs(one.difference), one.pair_id))[:BIGGEST]
     shown = tuple(one for one in biggest if abs(one.difference) > _ROUNDING)
-    paired = dict(_paired(*sides, tools)) if same else {}
+    paired = dict(_paired(*sides, apart)) if same else {}
     return Comparison(*sides, warnings, settings, tallies, shown, paired)
 
 
@@ -307,13 +307,11 @@ def _tally(changes: tuple[PromptChange, ...], metric: Metric) -> Tally:
 
 
 def _paired(
-    left: Side, right: Side, tools: Statistics
+    left: Side, right: Side, apart: Apart
 ) -> Iterator[tuple[tuple[Figure, int | None], Measure]]:
     for figure, values in left.values.items():
         for threshold in _thresholds(figure, left, right) if figure in right.values else ():
-            # A free metric that is met or not has 100 where it is: its mean is that share.
-            share = 100 if figure.metric in SHARES else threshold
-            found = difference_in(values, right.values[figure], tools, threshold=share)
+            found = difference_in(values, right.values[figure], apart, threshold=threshold)
             if found:
                 yield (figure, threshold), found
 

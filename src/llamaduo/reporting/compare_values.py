@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,16 +27,8 @@ class Figure(NamedTuple):
 Apart = Callable[
     [Sequence[float], Sequence[int], Sequence[float], Sequence[int]], tuple[float, Interval, int]
 ]
-"""How much higher the first values are than the second, each beside the numbers of their prompts:
-in points, with an interval, and on how many prompts that rests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What says how sure a difference is: of means, from 0 to 100, and of shares, from 0 to 1."""
-
-    of_means: Apart
-    of_shares: Apart
+"""How much higher the first values (0 to 100) are than the second, each beside the numbers of their
+prompts: in points, with an interval, and on how many prompts that rests."""
 
 
 # --- one side -----------------------------------------------------------------------------
@@ -98,14 +89,13 @@ def read_judgements(folder: Path) -> tuple[JudgementScore, ...]:
 
 
 def difference_in(
-    left: Values, right: Values, tools: Statistics, *, threshold: int | None = None
+    left: Values, right: Values, apart: Apart, *, threshold: int | None = None
 ) -> Measure | None:
     """Right minus left in points, prompt by prompt; with ``threshold`` of the shares of responses
     that reach it. None where no prompt has values on both sides."""
     common = [prompt for prompt in left if prompt in right]
     if not common:
         return None
-    apart = tools.of_means if threshold is None else tools.of_shares
     sides = [_flat(side, common, threshold) for side in (right, left)]
     value, interval, prompts = apart(*sides[0], *sides[1])
     return Measure(value, interval, prompts, min(len(values) for values, _ in sides))
@@ -118,4 +108,4 @@ def _flat(
     numbers = [number for _, number in every]
     if threshold is None:
         return [value for value, _ in every], numbers
-    return [float(value >= threshold) for value, _ in every], numbers
+    return [100.0 * (value >= threshold) for value, _ in every], numbers

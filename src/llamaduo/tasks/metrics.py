@@ -22,8 +22,6 @@ FREE_METRICS: Final = (
     "parses",
 )
 """Every metric that costs nothing. Which of them a task has: :func:`free_metrics`."""
-SHARES: Final = frozenset(FREE_METRICS) - {"rouge_l", "field_accuracy"}
-"""Those that a response meets or does not: 100 or 0."""
 
 
 def free_metrics(task: TaskSettings) -> tuple[str, ...]:
@@ -48,11 +46,12 @@ def measured(
 ) -> dict[str, float]:
     """Every free metric that ``response`` to ``pair`` has, by name, 0 to 100.
 
-    :data:`SHARES` are 0 or 100. A metric is left out where the reference gives nothing to tell it
-    by, and is never a zero then: ``label_accuracy`` where it gives none of ``labels`` (see
-    :func:`llamaduo.tasks.labels.label_set`); ``schema_validity`` and ``field_accuracy`` without a
-    JSON Schema of the pair or the task, the latter also where it is not JSON; ``parses`` where
-    :func:`llamaduo.tasks.code.parses` finds no code in it that it can tell of.
+    All but ROUGE-L and field accuracy are 0 or 100. A metric is left out where the reference gives
+    nothing to tell it by, and is never a zero then: ``label_accuracy`` where it gives none of
+    ``labels`` (see :func:`llamaduo.tasks.labels.label_set`); ``schema_validity`` and
+    ``field_accuracy`` without a JSON Schema of the pair or the task, the latter also where it is
+    not JSON; ``parses`` where :func:`llamaduo.tasks.code.parses` finds no code in it that it can
+    tell of.
     """
     reference = pair.response
     schema = task.json_schema if pair.json_schema is None else pair.json_schema
