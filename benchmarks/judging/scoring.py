@@ -129,6 +129,7 @@ def rules(task: TaskSettings) -> Rules:
         judging=JUDGING,
         target=TargetSettings(precision=MetricTarget(mean_score=70.0)),
         task=task,
+        measured=task,
         generator="openai-chat:gpt-4o",
         models=dict(zip(JUDGES, JUDGES, strict=True)),
         script_of=lambda _: "Latin",

@@ -36,6 +36,7 @@ from llamaduo.service.client import connect
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.storage.jsonl import read_record, read_records, write_record, write_records
+from llamaduo.tasks.labels import with_labels
 
 SERVICE, SERVICE_FINAL = "service", "service-final"
 """Where the service LLM's own answers to the test split, and to the final split, are."""
@@ -164,7 +165,8 @@ async def _assess(
     keep: Keep,
     ceiling: Judged | None,
 ) -> tuple[Material, Conclusions]:
-    rules = rules_of(run.config, run.root, where, responses)
+    accepted = read_records(run.directory.coverage / "accepted.jsonl", Pair)
+    rules = rules_of(run.config, run.root, where, responses, accepted)
     if unfilled := _of_a_person(run.config, run.root).unfilled:
         detail = f"{unfilled} lines of {run.config.judging.human_scores} are not filled in"
         run.notify(Event("judge", 0, None, "notice", detail))
@@ -190,9 +192,15 @@ def judging_of(config: Config, where: str) -> JudgingSettings:
     return config.judging.model_copy(update={"stopping": "fixed"})
 
 
-def rules_of(config: Config, root: Path, where: str, responses: Sequence[Response]) -> Rules:
-    """By what ``responses``, the set ``where``, are assessed in a run. A person's scores, from
-    ``root``, count where they are about the very text.
+def rules_of(
+    config: Config,
+    root: Path,
+    where: str,
+    responses: Sequence[Response],
+    accepted: Sequence[Pair],
+) -> Rules:
+    """By what ``responses``, the set ``where``, are assessed in a run of the ``accepted`` pairs. A
+    person's scores, from ``root``, count where they are about the very text.
 
     Raises:
         DataError: ``judging.human_scores`` cannot be read.
@@ -203,6 +211,7 @@ def rules_of(config: Config, root: Path, where: str, responses: Sequence[Respons
         judging=judging_of(config, where),
         target=config.target,
         task=config.task,
+        measured=with_labels(config.task, accepted),
         generator=config.service.model,
         models={settings.model: settings.model for settings in config.judges},
         script_of=script_of,

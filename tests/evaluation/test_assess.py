@@ -43,6 +43,7 @@ async def assessed(
         judging=JudgingSettings(judgements_per_response=1),
         target=TargetSettings(precision=MetricTarget(mean_score=80.0)),
         task=TaskSettings(),
+        measured=TaskSettings(),
         generator="anthropic:claude",
         models={JUDGE: JUDGE},
         script_of=lambda _: "Latin",

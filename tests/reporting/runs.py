@@ -254,6 +254,7 @@ def start_run(folder: Path, *, rehearsed: bool = False) -> Path:
 def write_coverage(folder: Path, test: list[Pair], final: int = 0) -> None:
     train = [pair(f"train prompt {number}", "label") for number in range(64)]
     coverage = folder / "coverage"
+    write_records(coverage / "accepted.jsonl", [*train, *test])
     write_records(coverage / "train.jsonl", train)
     write_records(coverage / "test.jsonl", test)
     write_records(coverage / "final.jsonl", [])

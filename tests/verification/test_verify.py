@@ -528,7 +528,8 @@ def concluded(run: Path) -> Conclusions:
         rounds=1,
         ceiling=ceiling,
     )
-    return conclude(material, rules_of(config, run, BASE, responses))
+    accepted = read_records(run / "coverage" / "accepted.jsonl", Pair)
+    return conclude(material, rules_of(config, run, BASE, responses, accepted))
 
 
 def test_a_ledger_that_is_gone(run: Path) -> None:

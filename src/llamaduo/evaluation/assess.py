@@ -43,11 +43,14 @@ Keep = Callable[[PanelReport], None]
 class Rules:
     """By what a set of responses is assessed. ``generator`` is the model that wrote synthetic
     pairs, ``models`` the configured model of each judge, ``script_of`` names what a text is
-    written in."""
+    written in. ``measured`` is ``task`` as free metrics take it, with its labels if it has some
+    (:func:`llamaduo.tasks.labels.with_labels`); judges are told the ``task`` of the
+    configuration."""
 
     judging: JudgingSettings
     target: TargetSettings
     task: TaskSettings
+    measured: TaskSettings
     generator: str
     models: Mapping[str, str]
     script_of: Callable[[str], str]
@@ -117,12 +120,20 @@ async def assess(
     async def ask(due: Sequence[Due]) -> Judgements:
         return await judge_due(due, pairs, judges, judging, task, notify=notify)
 
-    each = measure_each(responses, pairs, task)
+    each = measure_each(responses, pairs, rules.measured)
 
     def look(so_far: Judgements, number: int) -> Scores:
         judged, beside = Judged(tuple(responses), so_far), Beside(ceiling, comparisons)
         confidence = looks.confidence(number)
-        return score(judged, pairs, judging, task, each=each, beside=beside, confidence=confidence)
+        return score(
+            judged,
+            pairs,
+            judging,
+            rules.measured,
+            each=each,
+            beside=beside,
+            confidence=confidence,
+        )
 
     looks = plan_looks(responses, judging)
     judgements, rounds = await judge_in_rounds(looks, ask, look, rules.target)
@@ -151,12 +162,12 @@ def conclude(material: Material, rules: Rules) -> Conclusions:
     judging, judgements = rules.judging, material.judgements
     judged = Judged(material.responses, judgements)
     looks = plan_looks(material.responses, judging)
-    each = measure_each(material.responses, material.pairs, rules.task)
+    each = measure_each(material.responses, material.pairs, rules.measured)
     scores = score(
         judged,
         material.pairs,
         judging,
-        rules.task,
+        rules.measured,
         each=each,
         beside=Beside(material.ceiling, material.comparisons),
         confidence=looks.confidence(material.rounds - 1),
@@ -166,7 +177,7 @@ def conclude(material: Material, rules: Rules) -> Conclusions:
     return Conclusions(
         scores=replace(scores, effort=took),
         breakdown=break_down(
-            material.responses, material.pairs, panel, rules.task, rules.script_of, each
+            material.responses, material.pairs, panel, rules.measured, rules.script_of, each
         ),
         report=report_on_judges(
             judged,

@@ -39,6 +39,7 @@ from llamaduo.reporting.sets import latest_verdict, set_folder, set_words, split
 from llamaduo.reporting.setup import Setup, read_setup
 from llamaduo.service.calls import open_calls
 from llamaduo.storage.jsonl import read_record, read_records
+from llamaduo.tasks.labels import with_labels
 from llamaduo.tasks.metrics import FREE_METRICS
 from llamaduo.tasks.settings import TaskSettings
 
@@ -185,7 +186,7 @@ def _side(run: Path, which: str | None) -> Side:
         prompts={pair.id: pair.instruction for pair in pairs},
         scores=_one(folder / "scores.json", Scores),
         by_prompt=_by_prompt(responses, panel_scores(judgements, together)),
-        values=values_of(responses, judgements, pairs, _task(sections), together),
+        values=values_of(responses, judgements, pairs, _task(sections, coverage), together),
         inference=_one(folder / "inference.json", InferenceFigures),
         training=_one(folder / "training.json", TrainingFigures),
         verdict=(which and _one(folder / "verdict.json", Verdict)) or latest_verdict(run),
@@ -229,12 +230,14 @@ def _sections(path: Path) -> dict[str, Any]:
     return values
 
 
-def _task(sections: Mapping[str, Any]) -> TaskSettings | None:
-    """The task, which free metrics depend on; None where another version means something else."""
+def _task(sections: Mapping[str, Any], coverage: Path) -> TaskSettings | None:
+    """The task with its labels, which free metrics depend on; None where another version means
+    something else."""
     try:
-        return TaskSettings.model_validate(sections.get("task", {}))
+        task = TaskSettings.model_validate(sections.get("task", {}))
     except ValidationError:
         return None
+    return with_labels(task, read_records(coverage / "accepted.jsonl", Pair))
 
 
 def _settings(sections: Mapping[str, Any]) -> dict[str, Any]:

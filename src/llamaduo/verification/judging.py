@@ -28,6 +28,7 @@ from llamaduo.records import (
     Judgement,
     Judgements,
     Measure,
+    Pair,
     PanelReport,
     Response,
     Scores,
@@ -108,9 +109,9 @@ def scored(records: Records, finding: Finding, where: str) -> None:
         comparisons=recorded.comparisons,
         ceiling=_ceiling(records, where),
     )
-    rules = rules_of(
-        records.config.model_copy(update=_without_person(records)), records.root, where, ()
-    )
+    config = records.config.model_copy(update=_without_person(records))
+    accepted = records.many("coverage/accepted.jsonl", Pair)
+    rules = rules_of(config, records.root, where, (), accepted)
     again = conclude(material, rules)
     scores = records.scores(where)
     if scores.effort and again.scores.effort:
