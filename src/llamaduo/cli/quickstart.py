@@ -16,8 +16,8 @@ from llamaduo.tasks.settings import TaskKind
 class Quickstart:
     """One built-in task as a quickstart: ``train``, ``test`` and ``final`` are the pairs of each
     split, ``synthetic`` how many are asked for after cycle 0, ``minutes`` what it takes on two
-    cores. ``epochs``: as many as keep a cycle below 25,000 tokens of training. ``what`` is the task
-    in words, ``items`` what its data are."""
+    cores. ``epochs``: as many as keep a cycle below 25,000 tokens of training; ``batch`` pairs are in
+    a step. ``what`` is the task in words, ``items`` what its data are."""
 
     name: str
     what: str
@@ -29,6 +29,7 @@ class Quickstart:
     synthetic: int
     minutes: int
     epochs: int = 2
+    batch: int = 4
     target: str = """\
   precision:
     mean_score: 85
@@ -53,8 +54,9 @@ QUICKSTARTS: Final[dict[TaskKind, Quickstart]] = {
         train=48,
         test=32,
         final=24,
-        synthetic=155,
+        synthetic=140,
         minutes=4,
+        batch=2,
     ),
     "closed_qa": Quickstart(
         name="places",
@@ -128,6 +130,7 @@ service:
 
 finetuning:
   epochs: {epochs}
+  batch_size: {batch}
   seed: {seed}
 
 inference:
@@ -224,6 +227,7 @@ def _configuration(kind: TaskKind, start: Quickstart, seed: int) -> str:
         final_share=start.share(start.final),
         synthetic=start.synthetic,
         epochs=start.epochs,
+        batch=start.batch,
         target=start.target,
         seed=seed,
     )
