@@ -14,10 +14,13 @@ from llamaduo.tasks.settings import TaskKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quickstart:
-    """One built-in task as a quickstart: ``train``, ``test`` and ``final`` are the pairs of each
-    split, ``synthetic`` how many are asked for after cycle 0, ``minutes`` what it takes on two
-    cores. ``epochs``: as many as keep a cycle below 25,000 tokens of training; ``batch`` pairs are in
-    a step. ``what`` is the task in words, ``items`` what its data are."""
+    """One built-in task as a quickstart.
+
+    ``train``, ``test`` and ``final`` are the pairs of each split, ``synthetic`` how many are asked
+    for after cycle 0, ``minutes`` what it takes on two cores. ``epochs`` are as many as keep a
+    cycle below 25,000 tokens of training, with ``batch`` pairs in a step. ``what`` is the task in
+    words, ``items`` what its data are.
+    """
 
     name: str
     what: str
