@@ -106,6 +106,16 @@ def test_greedy_answers_are_made_and_judged_once(unbegun: Path) -> None:
     assert greedy.local[1].tokens * 2 == drawn.local[1].tokens
 
 
+def test_judging_that_stops_early_is_expected_to_but_not_on_the_final_split(
+    unbegun: Path,
+) -> None:
+    fixed, adaptive = left_of(unbegun), left_of(unbegun, "judging.stopping=adaptive")
+    early = calls(adaptive)["judge: base"]
+    assert early.expected * 4 == calls(fixed)["judge: base"].expected
+    assert early.at_most == calls(fixed)["judge: base"].at_most
+    assert calls(adaptive)["judge: final"] == calls(fixed)["judge: final"]
+
+
 def test_every_judge_has_its_calls(unbegun: Path) -> None:
     judges = "[{model: 'openai-chat:a', price: {input: 1, output: 1}}, {model: 'openai-chat:b'}]"
     found = left_of(unbegun, f"judging.judges={judges}")

@@ -113,6 +113,7 @@ RULES = Rules(
     judging=JudgingSettings(judgements_per_response=JUDGEMENTS),
     target=TargetSettings(precision=MetricTarget(mean_score=80.0)),
     task=TaskSettings(),
+    measured=TaskSettings(),
     generator=JUDGES[0],
     models={judge: judge for judge in JUDGES},
     script_of=lambda _: "Latin",

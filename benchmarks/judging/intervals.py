@@ -2,8 +2,9 @@
 
     python benchmarks/judging/intervals.py [--trials 4000]
 
-The judges are those of ``generator.py``. For means, shares that reach ζ = 70, win rates with
-ties, and differences of means and of shares between two LLMs on the same prompts: for several
+The judges are those of ``generator.py``. For means (of scores of
+all sizes, and of scores that are 97 or 10), shares that reach ζ = 70, win rates with ties, and
+differences of means and of shares between two LLMs on the same prompts: for several
 true values, 16 to 400 prompts and three efforts (K responses to a prompt, M judgements of each),
 4,000 simulated runs. Beside ours:
 
@@ -34,7 +35,7 @@ from generator import Floats, Noise, level_for, noise, truth, two
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from llamaduo.evaluation.intervals import difference_of, difference_of_shares, mean_of, share_of
+from llamaduo.evaluation.intervals import difference_of, mean_of
 from llamaduo.records import Interval
 
 HERE = Path(__file__).parent
@@ -43,8 +44,10 @@ EFFORTS = ((4, 10), (4, 2), (1, 1))
 THRESHOLD = 70
 MEANS = (60, 75, 85, 92)
 SHARES = (50, 70, 85, 90, 95, 97)
+VERDICTS = (80, 88, 92.5, 95)
 WINS = (30, 50, 70, 90)
 MEAN_PAIRS = ((60, 75), (75, 75), (92, 85), (92, 92))
+VERDICT_PAIRS = ((92.5, 92.5), (88, 95))
 SHARE_PAIRS = ((50, 70), (85, 85), (90, 97), (97, 97))
 ASKED = 93.0
 AT_ONCE = 2_000_000  # scores in memory
@@ -113,28 +116,44 @@ def _seen_scores(drawn: Noise, level: float) -> tuple[Floats, Floats]:
 
 
 def _seen_hits(drawn: Noise, level: float) -> tuple[Floats, Floats]:
-    hits = (drawn.scores(level).mean(axis=-1) >= THRESHOLD).astype(np.float32)
+    hits = 100 * (drawn.scores(level).mean(axis=-1) >= THRESHOLD).astype(np.float32)
     return hits, hits
 
 
+def _verdicts(drawn: Noise, level: float) -> float:
+    return float(_seen_verdicts(drawn, level)[1].mean(dtype=np.float64))
+
+
+def _seen_verdicts(drawn: Noise, level: float) -> tuple[Floats, Floats]:
+    """Scores of answers that are right or wrong, and nothing in between: 97 or 10."""
+    scores = np.where(drawn.scores(level) >= THRESHOLD, 97, 10).astype(np.float32)
+    return scores, scores.mean(axis=-1)
+
+
 def _seen_points(drawn: Noise, level: float) -> tuple[Floats, Floats]:
-    points = drawn.points(level)
+    points = 100 * drawn.points(level)
     return points, points
 
 
 def _cases() -> Iterator[Case]:
     for k, m in EFFORTS:
         for wanted in MEANS:
-            yield _one("mean", wanted, k, m, _mean, _seen_scores, mean_of)
+            yield _one("mean", wanted, k, m, _mean, _seen_scores)
+        for wanted in VERDICTS:
+            yield _one("mean of 97s and 10s", wanted, k, m, _verdicts, _seen_verdicts)
         for wanted in SHARES:
-            yield _one("share", wanted, k, m, _share, _seen_hits, share_of)
+            yield _one("share", wanted, k, m, _share, _seen_hits)
         for left, right in MEAN_PAIRS:
             yield _pair("difference of means", (left, right), k, m, _mean, _seen_scores)
         for left, right in SHARE_PAIRS:
             yield _pair("difference of shares", (left, right), k, m, _share, _seen_hits)
+        for left, right in VERDICT_PAIRS:
+            yield _pair(
+                "difference of means of 97s and 10s", (left, right), k, m, _verdicts, _seen_verdicts
+            )
     for k in (4, 1):  # both orders are two judgements
         for wanted in WINS:
-            yield _one("win rate", wanted, k, 2, _wins, _seen_points, share_of)
+            yield _one("win rate", wanted, k, 2, _wins, _seen_points)
 
 
 def _one(
@@ -144,7 +163,6 @@ def _one(
     m: int,
     measure: Callable[[Noise, float], float],
     seen: Callable[[Noise, float], tuple[Floats, Floats]],
-    ours: Callable[..., Interval],
 ) -> Case:
     level = level_for(wanted, measure, m)
 
@@ -153,7 +171,7 @@ def _one(
     ) -> Sequence[tuple[Floats, Floats]]:
         return (seen(noise(rng, trials, prompts, k, m), level),)
 
-    return Case(kind, f"{wanted}", k, m, truth(level, measure, m), draw, ours)
+    return Case(kind, f"{wanted}", k, m, truth(level, measure, m), draw, mean_of)
 
 
 def _pair(
@@ -166,7 +184,6 @@ def _pair(
 ) -> Case:
     """The local LLM with K responses to a prompt, and the service LLM with one."""
     left, right = (level_for(value, measure, m) for value in wanted)
-    difference = difference_of if kind.endswith("means") else difference_of_shares
 
     def draw(
         rng: np.random.Generator, trials: int, prompts: int
@@ -175,7 +192,7 @@ def _pair(
         return seen(ours, left), seen(theirs, right)
 
     def interval(*values: Any) -> Interval:
-        return difference(*values)[1]
+        return difference_of(*values)[1]
 
     true = truth(left, measure, m) - truth(right, measure, m)
     return Case(kind, f"{wanted[0]} and {wanted[1]}", k, m, true, draw, interval)
@@ -186,14 +203,13 @@ def _pair(
 
 def _measured(case: Case, prompts: int, trials: int) -> dict[str, Any]:
     rng = np.random.default_rng([prompts, case.k, case.m])
-    scale = 1.0 if "mean" in case.kind else 100.0
     found: dict[str, list[Bounds]] = {"ours": [], "naive": [], "clustered_t": []}
     size = max(1, AT_ONCE // (prompts * case.k * case.m))
     for start in range(0, trials, size):
         drawn = case.draw(rng, min(size, trials - start), prompts)
         found["ours"].append(_ours(case, [responses for _, responses in drawn]))
-        found["naive"].append(scale * _naive([scores for scores, _ in drawn]))
-        found["clustered_t"].append(scale * _student([responses for _, responses in drawn]))
+        found["naive"].append(_naive([scores for scores, _ in drawn]))
+        found["clustered_t"].append(_student([responses for _, responses in drawn]))
     row: dict[str, Any] = {
         "kind": case.kind,
         "case": case.name,

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from generator import Floats, Noise, level_for, noise, truth
 
-from llamaduo.evaluation.intervals import mean_of, share_of
+from llamaduo.evaluation.intervals import mean_of
 from llamaduo.evaluation.sequential import Round, looks_confidences, may_decide, plan_rounds
 from llamaduo.records import Interval
 
@@ -114,8 +114,8 @@ def _mean_look(scores: Floats, confidence: float) -> tuple[float, Interval]:
 
 
 def _share_look(scores: Floats, confidence: float) -> tuple[float, Interval]:
-    hits = (scores.mean(axis=2) >= THRESHOLD).ravel()
-    return 100 * float(hits.mean()), share_of(hits, _numbers(scores), confidence=confidence)
+    hits = 100.0 * (scores.mean(axis=2) >= THRESHOLD).ravel()
+    return float(hits.mean()), mean_of(hits, _numbers(scores), confidence=confidence)
 
 
 def _numbers(scores: Floats) -> Any:

@@ -46,7 +46,7 @@ CELLS = (
     f"Each cell: mean precision / coverage percentage at ζ = {ZETA}, on the test split. P-Match:"
     " the best cycle's mean in percent of the service's, on the test split and on the final one."
     " Gain: the best cycle over the base model, in points, with its 95 % interval, clustered by"
-    " prompt. Tokens: in the pairs of the largest mixture that was trained on."
+    " prompt. Tokens: what the largest cycle trained on, all epochs."
 )
 
 
@@ -160,7 +160,7 @@ def row(one: Found) -> str:
         cell(one["service"]),
         f"{shown(one['P-Match'])}, final {shown(one['P-Match, final'])}",
         f"{one['gain']['points']:+} ({low} to {high})",
-        f"{max(one['tokens']):,}",
+        f"{max(one['tokens, all epochs']):,}",
         f"{one['outcome']} after {len(one['cycles'])} cycles",
         str(one["seconds"]),
     ]

@@ -3,10 +3,12 @@
     python benchmarks/service/overhead.py
 
 The same judging questions go to the rehearsal service, which runs in a process of its own, in
-four ways: through pydantic-ai alone (the same SDK client, no retries); through the same with a
-ledger on disk and a pacer around each call, and a fixed body in place of the raw reply; through
-llamaduo's whole client, whose own transport keeps the raw reply, and which reads it strictly and
-prices it; and through that with redaction. Rounds alternate in this one process; what counts is
+five ways: through pydantic-ai alone (the same SDK client, no retries); through the same with a
+ledger on disk and a pacer around each call, and a fixed body in place of the raw reply, once over
+llamaduo's connections and once over the one client that pydantic-ai has alone (which looks at every
+idle connection at each call, and in a commit many are idle); through llamaduo's whole client, whose
+own transport keeps the raw reply, and which reads it strictly and prices it; and through that with
+redaction. Rounds alternate in this one process; what counts is
 the CPU time of all its threads, the journal's among them, per call. Medians. The service takes 0.1
 to 0.3 s for a reply, little for a paid one, so that calls come one by one and hardly share a
 commit. Asked for: under 1 ms added by ledger and pacer; the whole client is held to it. Writes
@@ -22,10 +24,12 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from llamaduo.records import Message, Pair, Provenance, Question
 from llamaduo.redaction.redactor import Redactor, open_redactor
@@ -37,8 +41,13 @@ from llamaduo.service.pacing.pacers import Pacers
 from llamaduo.service.pacing.sizes import Need
 from llamaduo.service.requests import canonical_request, request_key
 from llamaduo.service.settings import ServiceSettings
+from llamaduo.service.wires import Wires
 from llamaduo.tasks.settings import TaskSettings
 from llamaduo.tasks.templates import JUDGEMENT_SHAPE, judge_messages, judgement_schema
+
+if TYPE_CHECKING:
+    import httpx2
+    from pydantic_ai.models import Model
 
 CALLS, IN_FLIGHT, ROUNDS = 600, 32, 7
 ASKED_MS = 1.0
@@ -47,13 +56,13 @@ RAW = RawReply(200, "application/json", b"x" * 1024)
 TEXT = "A ticket from Ana: my invoice is too high, #412. Please take a look. " * 12
 
 
-ALONE, KEPT = "pydantic-ai alone", "with ledger and pacer"
+ALONE, KEPT, POOLED = "pydantic-ai alone", "with ledger and pacer", "the same, in one client"
 OURS, REDACTED = "llamaduo", "llamaduo, redacting"
 LATENCY = "0.1:0.3"
 
 
 def main() -> None:
-    rounds: dict[str, list[float]] = {ALONE: [], KEPT: [], OURS: [], REDACTED: []}
+    rounds: dict[str, list[float]] = {name: [] for name in (ALONE, KEPT, POOLED, OURS, REDACTED)}
     options = ["--latency", LATENCY]
     with running_rehearsal(options=options) as address, tempfile.TemporaryDirectory() as folder:
         settings = ServiceSettings(
@@ -64,6 +73,7 @@ def main() -> None:
             figures = {
                 ALONE: asyncio.run(_alone(settings, number)),
                 KEPT: asyncio.run(_kept(settings, number, path.with_suffix(".kept.sqlite"))),
+                POOLED: asyncio.run(_pooled(settings, number, path.with_suffix(".one.sqlite"))),
                 OURS: asyncio.run(_ours(settings, number, path, None)),
                 REDACTED: asyncio.run(_redacting(settings, number, path)),
             }
@@ -97,10 +107,10 @@ async def _alone(settings: ServiceSettings, number: int) -> float:
     """CPU milliseconds a call through pydantic-ai and the SDK."""
     import httpx2
 
-    from llamaduo.service.providers import build_model, send
+    from llamaduo.service.providers import send
 
     async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=IN_FLIGHT)) as http:
-        model = build_model(settings, "no-key-on-loopback", http)
+        model = _model(settings, http)
 
         async def ask(sample: int) -> None:
             await send(model, _question(number, sample), seeded=True)
@@ -109,36 +119,73 @@ async def _alone(settings: ServiceSettings, number: int) -> float:
 
 
 async def _kept(settings: ServiceSettings, number: int, path: Path) -> float:
-    """As :func:`_alone`, with the rows of each call in a new ledger at ``path`` and its turns."""
+    """As :func:`_alone`, with the rows of each call in a new ledger at ``path``, its turns, and
+    llamaduo's connections."""
     import httpx2
 
-    from llamaduo.service.providers import build_model, send
+    certificates = httpx2.create_ssl_context()
+    wires = Wires(lambda limits: httpx2.AsyncClient(limits=limits, verify=certificates), IN_FLIGHT)
+    models: dict[httpx2.AsyncClient, Model] = {}
 
-    limits = httpx2.Limits(max_connections=IN_FLIGHT)
+    @asynccontextmanager
+    async def connection() -> AsyncIterator[Model]:
+        async with wires.one() as wire:
+            if wire not in models:
+                models[wire] = _model(settings, wire)
+            yield models[wire]
+
+    try:
+        return await _around_each(settings, number, path, connection)
+    finally:
+        await wires.aclose()
+
+
+async def _pooled(settings: ServiceSettings, number: int, path: Path) -> float:
+    """As :func:`_kept`, over one client, as :func:`_alone` has it."""
+    import httpx2
+
+    async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=IN_FLIGHT)) as http:
+        model = _model(settings, http)
+        return await _around_each(settings, number, path, lambda: nullcontext(model))
+
+
+async def _around_each(
+    settings: ServiceSettings,
+    number: int,
+    path: Path,
+    connection: Callable[[], AbstractAsyncContextManager[Model]],
+) -> float:
+    from llamaduo.service.providers import send
+
     pacer = Pacers().of(settings, "no-key-on-loopback")
     with Ledger.open(path) as ledger:
-        async with httpx2.AsyncClient(limits=limits) as http:
-            model = build_model(settings, "no-key-on-loopback", http)
 
-            async def ask(sample: int) -> None:
-                question = _question(number, sample)
-                request = canonical_request(settings.model, question, {})
-                async with (
-                    pacer.turn(Need(len(request) // 4, 400)) as turn,
-                    ledger.attempt(
-                        request_key(request), stage="judge", model=settings.model, request=request,
-                        most_usd=0.01, budget_usd=None, pairs=question.about,
-                    ) as attempt,
-                ):  # fmt: skip
+        async def ask(sample: int) -> None:
+            question = _question(number, sample)
+            request = canonical_request(settings.model, question, {})
+            async with (
+                pacer.turn(Need(len(request) // 4, 400)) as turn,
+                ledger.attempt(
+                    request_key(request), stage="judge", model=settings.model, request=request,
+                    most_usd=0.01, budget_usd=None, pairs=question.about,
+                ) as attempt,
+            ):  # fmt: skip
+                async with connection() as model:
                     reply = await send(model, question, seeded=True)
-                    turn.heard(RAW.status, {"content-type": RAW.content_type}, RAW.body)
-                    await ledger.answer(attempt, RAW, Sent("localhost", 4096))
-                    used, name = reply.usage, reply.model_name or ""
-                    turn.settle(used.input_tokens, used.output_tokens)
-                    cost = Cost(name, used.input_tokens, used.output_tokens, 0.001)
-                    await ledger.settle(attempt, cost)
+                turn.heard(RAW.status, {"content-type": RAW.content_type}, RAW.body)
+                await ledger.answer(attempt, RAW, Sent("localhost", 4096))
+                used, name = reply.usage, reply.model_name or ""
+                turn.settle(used.input_tokens, used.output_tokens)
+                cost = Cost(name, used.input_tokens, used.output_tokens, 0.001)
+                await ledger.settle(attempt, cost)
 
-            return await _timed(ask)
+        return await _timed(ask)
+
+
+def _model(settings: ServiceSettings, http: httpx2.AsyncClient) -> Model:
+    from llamaduo.service.providers import build_model
+
+    return build_model(settings, "no-key-on-loopback", http)
 
 
 async def _ours(
@@ -174,7 +221,7 @@ async def _timed(ask: Callable[[int], Awaitable[None]]) -> float:
 
 def _write(rounds: dict[str, list[float]]) -> None:
     medians = {name: round(median(times), 3) for name, times in rounds.items()}
-    added = {name: _added(rounds, name) for name in (KEPT, OURS, REDACTED)}
+    added = {name: _added(rounds, name) for name in rounds if name != ALONE}
     result = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {_processor()}",

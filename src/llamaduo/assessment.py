@@ -14,18 +14,20 @@ from pathlib import Path
 
 from llamaduo.config import Config
 from llamaduo.curation.languages import script_of
-from llamaduo.evaluation.assess import Conclusions, Material, Rules, assess
-from llamaduo.evaluation.human import HumanScore, read_human_scores
+from llamaduo.evaluation.assess import Conclusions, Keep, Material, Rules, assess
+from llamaduo.evaluation.human import HumanScores, read_human_scores
 from llamaduo.evaluation.judge import judge
 from llamaduo.evaluation.settings import JudgingSettings
 from llamaduo.handover import handed_over
 from llamaduo.inference.answers import answer
 from llamaduo.records import (
     Checkpoint,
+    Event,
     Judged,
     Judgement,
     Judgements,
     Pair,
+    PanelReport,
     Response,
     Scores,
     Unscored,
@@ -35,6 +37,7 @@ from llamaduo.service.client import connect
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.storage.jsonl import read_record, read_records, write_record, write_records
+from llamaduo.tasks.labels import with_labels
 
 SERVICE, SERVICE_FINAL = "service", "service-final"
 """Where the service LLM's own answers to the test split, and to the final split, are."""
@@ -100,7 +103,8 @@ def judge_into(
     ceiling: Judged | None = None,
 ) -> Scores:
     """Every judge about the responses: controls first, then scores (Eq. 3 to 6), then, where they
-    are wanted, comparisons with the service LLM's, which is the ``ceiling``."""
+    are wanted, comparisons with the service LLM's, which is the ``ceiling``. What there is to say
+    about the judges is written first: the stage may fail by it."""
     folder = run.directory.root / where
     names = ("controls", "judgements", "unscored", "scores", "breakdown", "judges")
     kinds = ("jsonl", "jsonl", "jsonl", "json", "json", "json")
@@ -109,8 +113,13 @@ def judge_into(
     if compares:
         files += [folder / "comparisons.jsonl", folder / "uncompared.jsonl"]
 
+    def keep(report: PanelReport) -> None:
+        write_record(folder / "judges.json", report)
+
     def work() -> None:
-        found, drawn = asyncio.run(_assess(run, where, responses, pairs, ceiling))
+        # What is left of judges that were unfit says nothing about those of now.
+        (folder / "judges.json").unlink(missing_ok=True)
+        found, drawn = asyncio.run(_assess(run, where, responses, pairs, keep, ceiling))
         write_records(folder / "controls.jsonl", found.controls.scored)
         write_records(folder / "judgements.jsonl", found.judgements.scored)
         write_records(folder / "unscored.jsonl", found.judgements.unscored)
@@ -118,7 +127,6 @@ def judge_into(
             write_records(folder / "comparisons.jsonl", found.comparisons.scored)
             write_records(folder / "uncompared.jsonl", found.comparisons.unscored)
         write_record(folder / "breakdown.json", drawn.breakdown)
-        write_record(folder / "judges.json", drawn.report)
         write_record(folder / "scores.json", drawn.scores)
 
     def load() -> Scores:
@@ -127,9 +135,9 @@ def judge_into(
     return step(run, f"{where}/judge", work, load, files)
 
 
-def judged_in(run: Run, where: str) -> Judged:
-    """What a finished assessment left in the folder ``where`` of the run."""
-    folder = run.directory.root / where
+def judged_in(root: Path, where: str) -> Judged:
+    """What a finished assessment left in the folder ``where`` of the run directory ``root``."""
+    folder = root / where
     judgements = Judgements(
         read_records(folder / "judgements.jsonl", Judgement),
         read_records(folder / "unscored.jsonl", Unscored),
@@ -157,13 +165,25 @@ async def _assess(
     where: str,
     responses: Sequence[Response],
     pairs: Sequence[Pair],
+    keep: Keep,
     ceiling: Judged | None,
 ) -> tuple[Material, Conclusions]:
-    rules = rules_of(run.config, run.root, where, responses)
+    accepted = read_records(run.directory.coverage / "accepted.jsonl", Pair)
+    rules = rules_of(run.config, run.root, where, responses, accepted)
+    if unfilled := _of_a_person(run.config, run.root).unfilled:
+        detail = f"{unfilled} lines of {run.config.judging.human_scores} are not filled in"
+        run.notify(Event("judge", 0, None, "notice", detail))
     async with connected(run, run.config.judges) as judges:
         notify = named(run, where)
         return await assess(
-            responses, pairs, judges, rules, where=where, ceiling=ceiling, notify=notify
+            responses,
+            pairs,
+            judges,
+            rules,
+            where=where,
+            keep=keep,
+            ceiling=ceiling,
+            notify=notify,
         )
 
 
@@ -175,31 +195,36 @@ def judging_of(config: Config, where: str) -> JudgingSettings:
     return config.judging.model_copy(update={"stopping": "fixed"})
 
 
-def rules_of(config: Config, root: Path, where: str, responses: Sequence[Response]) -> Rules:
-    """By what ``responses``, the set ``where``, are assessed in a run. A person's scores, from
-    ``root``, count where they are about the very text.
+def rules_of(
+    config: Config,
+    root: Path,
+    where: str,
+    responses: Sequence[Response],
+    accepted: Sequence[Pair],
+) -> Rules:
+    """By what ``responses``, the set ``where``, are assessed in a run of the ``accepted`` pairs. A
+    person's scores, from ``root``, count where they are about the very text.
 
     Raises:
         DataError: ``judging.human_scores`` cannot be read.
     """
-    human: tuple[HumanScore, ...] = ()
-    if config.judging.human_scores:
-        texts = {response.id: response.text for response in responses}
-        given = read_human_scores(root / config.judging.human_scores)
-        human = tuple(
-            one
-            for one in given
-            if one.response_id in texts and one.is_about(one.response_id, texts[one.response_id])
-        )
+    texts = {response.id: response.text for response in responses}
+    given = _of_a_person(config, root).scores
     return Rules(
         judging=judging_of(config, where),
         target=config.target,
         task=config.task,
+        measured=with_labels(config.task, accepted),
         generator=config.service.model,
         models={settings.model: settings.model for settings in config.judges},
         script_of=script_of,
-        human=human,
+        human=tuple(one for one in given if one.is_about_one_of(texts)),
     )
+
+
+def _of_a_person(config: Config, root: Path) -> HumanScores:
+    path = config.judging.human_scores
+    return read_human_scores(root / path) if path else HumanScores()
 
 
 @asynccontextmanager

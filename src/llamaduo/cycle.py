@@ -128,7 +128,7 @@ def _ceiling(run: Run, where: str, held_out: TestSplit | FinalSplit) -> Judged |
         return None
     responses = answer_into(run, where, held_out.pairs)
     judge_into(run, where, responses, held_out.pairs)
-    return judged_in(run, where)
+    return judged_in(run.directory.root, where)
 
 
 def _assess(

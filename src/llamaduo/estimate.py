@@ -156,8 +156,8 @@ def _judge_calls(plan: Plan, lengths: Lengths) -> Iterator[Calls]:
     most = plan.answers_per_prompt * repeats
     asked = sum(map(len, behind.values())) / judgements if judgements else None
     usual = most if asked is None else min(most, asked * _configured(plan.config))
-    if judging_of.stopping == "adaptive":
-        usual = min(usual, 1.0)  # one judgement for every prompt decides most verdicts
+    adaptive = judging_of.stopping == "adaptive"
+    early = min(usual, 1.0) if adaptive else usual  # one for every prompt decides most verdicts
     of_service = judging_of.service_responses * repeats
     for settings in plan.config.judges:
         done = len(behind.get(settings.model, ())) + plan.standing.checked.get(settings.model, 0)
@@ -167,7 +167,9 @@ def _judge_calls(plan: Plan, lengths: Lengths) -> Iterator[Calls]:
             sets[0] = replace(sets[0], judged={settings.model: max(0, under_way)})
         ceilings = [Answers(stage, prompts, {}) for stage, prompts in plan.ceilings("judge")]
         size = _judge_size(plan, settings, lengths)
-        yield from judging(sets, settings, size, Span(usual, most))
+        for one in sets:
+            expected = usual if one.stage == "judge: final" else early  # final is judged whole
+            yield from judging([one], settings, size, Span(expected, most))
         yield from judging(ceilings, settings, size, Span(of_service, of_service))
         yield priced("judge: controls", settings, _controls(plan), size)
         if judging_of.pairwise:

@@ -104,7 +104,7 @@ def describe(run: Run, best: Checkpoint, verdict: Verdict, scores: Scores, form:
         form=form,
         dtype=config.deployment.dtype if form == "merged" else "float32",
         label=_LABELS[verdict.outcome],
-        target=in_words(config.target),
+        target=in_words(config.target, config.judging),
         model=best.model if form == "adapter" else shown_name(best.model),
         revision=best.revision,
         fingerprint=best.fingerprint,

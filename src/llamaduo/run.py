@@ -139,6 +139,8 @@ USED_BY = {
     "curate": ("curation", "task"),
 }
 """The settings that a kind of stage has used up once it is finished."""
+BESIDE = ("judging.human_scores",)
+"""What is said about a finished stage and changes nothing in it: it may come later."""
 
 
 def _check_same(
@@ -157,7 +159,11 @@ def _check_same(
         )
     used = {name for stage in manifest.stages for name in _used_by(_kind(stage), before)}
     changed = differences(before, config)
-    refused = [words for key, words in changed.items() if _is_among(key, used)]
+    refused = [
+        words
+        for key, words in changed.items()
+        if _is_among(key, used) and not _is_among(key, BESIDE)
+    ]
     if refused:
         lines = "".join(f"\n  {line}" for line in refused)
         raise RunIncompatible(

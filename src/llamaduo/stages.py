@@ -173,7 +173,9 @@ def base_model(run: Run) -> Checkpoint:
     from llamaduo.finetuning.models import obtain
 
     run.notify(Event("base model", 0, 1, "stage", "about 20 s the first time"))
-    base = obtain(run.config.local, run.cache, run.root)
+    path = run.directory.coverage / "base.json"
+    known = read_record(path, BaseFigures).fingerprint if path.is_file() else ""
+    base = obtain(run.config.local, run.cache, run.root, known=known)
     run.notify(Event("base model", 1, 1, "stage", _floating(run, base)))
     return base
 

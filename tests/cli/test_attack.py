@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from llamaduo.service.ledger import read_spend
 from llamaduo.stages import collect, divide
 from llamaduo.storage.manifest import read_manifest
 from llamaduo.storage.run_directory import RunDirectory
+from tests.verification.tampering import edit_json
 
 CONFIGURATION = """
 name: small
@@ -91,6 +93,37 @@ def test_an_honest_judge_resists_and_a_second_time_asks_nothing(
     assert list(read_manifest(run.manifest).stages) == ["import", "split"]
     assert {path: path.read_bytes() for path in run.coverage.iterdir()} == before
     assert sorted(path.name for path in run.root.iterdir() if path.is_dir()) == ["coverage"]
+
+
+def test_another_judge_may_be_asked_than_the_run_has_judged_with(
+    run: RunDirectory, judge_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A finished judging fixes the judges of the run's stages, but not those that are attacked."""
+
+    def judged(manifest: dict[str, Any]) -> None:
+        manifest["stages"]["base/judge"] = {"files": {}, "at": "2026-11-23T00:00:00Z"}
+
+    edit_json(run.manifest, judged)
+    another = f'judging.judges=[{{model: "openai-chat:another", base_url: "{judge_url}"}}]'
+    before = run.configuration.read_bytes(), run.manifest.read_bytes()
+    options = ("--attack", "--attack-prompts", "2", "--set", another, "--yes")
+    assert judge(*options) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Asked: openai-chat:another (the run's own: openai-chat:rehearsal)." in shown
+    assert (run.configuration.read_bytes(), run.manifest.read_bytes()) == before
+    models = {row.model for row in read_spend(run.ledger) if row.stage == "attack"}
+    assert models == {"openai-chat:another"}
+
+    assert judge(*options, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["judges"] == ["openai-chat:another"]
+    assert {lift["judge"] for lift in found["lifts"]} == {"openai-chat:another"}
+
+    sys.argv = ["llamaduo", "coverage", "split", "--set", another]
+    with pytest.raises(SystemExit) as refused:  # the stages are the run's own judges' still
+        main()
+    assert refused.value.code == 1
+    assert "another configuration" in capsys.readouterr().err
 
 
 def test_what_it_costs_is_said_and_without_leave_nothing_is_asked(

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cycle.small_loop import configuration, run_loop
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 DEATHS = [
@@ -91,8 +93,9 @@ def attempts(folder: Path, name: str) -> list[tuple[str, int, str]]:
 
 @pytest.fixture(scope="module")
 def undisturbed(folder: Path, base_url: str, record: Path) -> Counter[str]:
-    """An undisturbed run named ``undisturbed``; what the service was asked for it."""
-    assert live(folder, base_url, "undisturbed", []) == [0]
+    """An undisturbed run in this process, named ``undisturbed``; what the service was asked for
+    it."""
+    run_loop(configuration(folder, base_url), folder, "undisturbed")
     once = asked(record)
     assert set(once.values()) == {1}, "an undisturbed run asks nothing twice"
     return once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -196,12 +197,13 @@ def test_another_best_cycle_gets_final_scores_of_its_own(folder: Path, base_url:
     assert "mean_score: 99" in (run / "run.yaml").read_text()
 
 
-def test_a_missing_ledger_is_not_replaced_by_an_empty_one(folder: Path, base_url: str) -> None:
-    config = configuration(folder, base_url, **{"target.precision.mean_score": "0"})
-    run_loop(config, folder, "lost")
-    (folder / "runs" / "lost" / "ledger.sqlite").unlink()
+def test_a_missing_ledger_is_not_replaced_by_an_empty_one(
+    finished: tuple[Path, Verdict], folder: Path, base_url: str
+) -> None:
+    lost = Path(shutil.copytree(finished[0], folder / "runs" / "lost"))
+    (lost / "ledger.sqlite").unlink()
     with pytest.raises(RunError, match=r"ledger\.sqlite is missing, though 'service/answer'"):
-        run_loop(config, folder, "lost")
+        run_loop(configuration(folder, base_url), folder, "lost")
 
 
 def test_lengths_can_be_acted_on_until_the_first_inference(folder: Path, base_url: str) -> None:

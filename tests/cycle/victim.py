@@ -2,13 +2,15 @@
 
 ``python -m tests.cycle.victim FOLDER BASE_URL NAME PLAN``: PLAN is a JSON list of deaths, each
 ``[stage, unit, n]``: at the nth event of that stage and unit since the life began, the process
-kills itself with SIGKILL; ``*`` stands for any. Torch is imported once, in a parent that forks
-one child a life and never computes itself. Prints one JSON list a life: the death it was given,
-and how it ended.
+kills itself with SIGKILL; ``*`` stands for any. What every life needs is imported once, in a
+parent that forks one child a life and never computes itself. Prints one JSON list a life: the
+death it was given, and how it ended.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
 import signal
@@ -20,6 +22,16 @@ from llamaduo.records import Event, Notify
 from tests.cycle.small_loop import configuration, run_loop
 
 Death = tuple[str, str, int]
+
+HEAVY = (
+    "altair",
+    "llamaduo.cycle",
+    "llamaduo.finetuning.trainer",
+    "llamaduo.inference.engine",
+    "pydantic_ai.models.openai",
+    "transformers.models.llama.modeling_llama",
+)
+"""What a loop imports when it comes to need it. It takes seconds: too many for every life."""
 
 
 def killing(death: Death) -> Notify:
@@ -47,15 +59,9 @@ def live(folder: Path, base_url: str, name: str, death: Death | None) -> int:
 
 def main() -> None:
     folder, base_url, name, plan = sys.argv[1:]
-    import peft
-    import torch
-    import transformers
-    import trl
-
-    assert torch
-    assert transformers
-    assert trl
-    assert peft
+    for module in HEAVY:
+        importlib.import_module(module)
+    gc.freeze()  # the modules: no life need look through them when it lets its models go
     for death in [*json.loads(plan), None]:
         status = live(Path(folder), base_url, name, death)
         print(json.dumps([death, os.waitstatus_to_exitcode(status)]), flush=True)  # noqa: T201

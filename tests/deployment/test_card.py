@@ -22,6 +22,7 @@ from llamaduo.records import (
     Divergence,
     Interval,
     JudgeFinding,
+    JudgingEffort,
     Measure,
     NonInferiority,
     Parity,
@@ -187,6 +188,17 @@ def test_the_ceiling_stands_beside_the_model_and_is_marked_where_it_is_favoured(
     assert "favour" not in human
     assert "### The service LLM's own answers, test split (favoured)\n" in own
     assert "similarity is agreement with it, which favours its own answers." in own
+
+
+def test_the_intervals_of_adaptive_judging_are_called_what_they_are() -> None:
+    found = bundle()
+    effort = JudgingEffort(
+        stopping="adaptive", rounds=2, asked=50, fixed=200, standing="met", confidence=0.99
+    )
+    looks = "the 95 % interval, wide enough for all looks of adaptive judging together, clustered"
+    assert looks not in card(facts(bundle=found))
+    adaptive = replace(found, scores=replace(found.scores, effort=effort))
+    assert looks in card(facts(bundle=adaptive))
 
 
 def test_an_undecided_model_is_neither_praised_nor_blamed() -> None:

@@ -59,11 +59,17 @@ def test_fixed_judging_is_one_round_of_everything() -> None:
     assert fixed.confidence(0) == pytest.approx(0.95)
 
 
-@pytest.mark.parametrize("level", [60, 95])
-async def test_a_clear_answer_stops_after_the_first_round(level: int) -> None:
-    asked, found, rounds = await judged_as(level, 2)
+async def test_a_clear_miss_stops_after_the_first_round() -> None:
+    asked, found, rounds = await judged_as(60, 2)
     assert rounds == 1
     assert len(found.scored) == len(asked[0]) == 25
+
+
+async def test_a_clear_pass_stops_after_the_second() -> None:
+    """Of 25 prompts with good answers nobody can tell that one in ten has not a bad one."""
+    _, found, rounds = await judged_as(95, 2)
+    assert rounds == 2
+    assert len(found.scored) == 50
 
 
 async def test_what_more_judgements_cannot_tell_is_not_bought() -> None:

@@ -10,7 +10,7 @@ import pytest
 from llamaduo.errors import LlamaduoError, QuestionRefused, StageFailed
 from llamaduo.evaluation.assess import Conclusions, Material, Rules, assess
 from llamaduo.evaluation.settings import JudgingSettings, MetricTarget, TargetSettings
-from llamaduo.records import Question
+from llamaduo.records import PanelReport, Question
 from llamaduo.tasks.data_block import read_data
 from llamaduo.tasks.settings import TaskSettings
 from tests.evaluation.made import pair, response
@@ -34,21 +34,28 @@ def sound(question: Question) -> str:
     return marks(95 if data["response"] == data["reference"] else 10)
 
 
-async def assessed(rule: Rule) -> tuple[Material, Conclusions]:
+async def assessed(
+    rule: Rule, kept: list[PanelReport] | None = None
+) -> tuple[Material, Conclusions]:
+    """``kept`` gets what is kept of the judge, also where the stage fails."""
+    keep = [] if kept is None else kept
     rules = Rules(
         judging=JudgingSettings(judgements_per_response=1),
         target=TargetSettings(precision=MetricTarget(mean_score=80.0)),
         task=TaskSettings(),
+        measured=TaskSettings(),
         generator="anthropic:claude",
         models={JUDGE: JUDGE},
         script_of=lambda _: "Latin",
     )
     service = ScriptedService(rule, name=JUDGE, concurrency=1)
-    return await assess(RESPONSES, PAIRS, [service], rules, where="cycles/000")
+    return await assess(RESPONSES, PAIRS, [service], rules, where="cycles/000", keep=keep.append)
 
 
 async def test_a_sound_judge_of_a_perfect_model_is_believed() -> None:
-    material, found = await assessed(sound)
+    kept: list[PanelReport] = []
+    material, found = await assessed(sound, kept)
+    assert kept == [found.report]
     assert found.scores.panel["precision"].mean_score == 95.0
     assert len(material.controls.scored) == 8
     assert not any(one.unfit for judge in found.report.judges for one in judge.findings)
@@ -90,7 +97,36 @@ def another_scale_after(count: int) -> Rule:
 async def test_a_judge_whose_scores_are_no_evidence_fails_the_stage_by_name(
     rule: Rule, told: str
 ) -> None:
+    kept: list[PanelReport] = []
     with pytest.raises(StageFailed, match=told) as caught:
-        await assessed(rule)
+        await assessed(rule, kept)
     assert JUDGE in caught.value.message
     assert "judging.judges" in caught.value.hint
+    (report,) = kept  # before the stage failed
+    assert [told in one.words for one in report.unfit] == [True]
+
+
+async def test_what_is_said_by_controls_alone_is_of_controls_alone() -> None:
+    kept: list[PanelReport] = []
+    with pytest.raises(StageFailed):
+        await assessed(always_full, kept)
+    (judge,) = kept[0].judges
+    assert kept[0].of_controls
+    assert (judge.scored, judge.refused, judge.malformed) == (8, 0, 0)
+    assert kept[0].alpha == {}
+
+
+async def test_too_much_that_is_unscored_fails_the_stage_after_the_report() -> None:
+    """One judgement in ten: too many for a verdict, too few to call the judge unfit."""
+    asked = 0
+
+    def now_and_then(question: Question) -> str | LlamaduoError:
+        nonlocal asked
+        asked += 1
+        return refuses(question) if asked > 8 and asked % 10 == 0 else sound(question)
+
+    kept: list[PanelReport] = []
+    with pytest.raises(StageFailed, match="4 of 40 judgements"):
+        await assessed(now_and_then, kept)
+    assert kept[0].unfit == ()
+    assert kept[0].judges[0].refused == 4

@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaduo.errors import StageFailed
-from llamaduo.evaluation.free import free_measures
-from llamaduo.records import Measure
+from llamaduo.evaluation import free
+from llamaduo.records import Measure, Pair, Response
 from llamaduo.tasks.settings import TaskSettings
 from tests.evaluation.made import pair, response
+
+
+def free_measures(
+    responses: list[Response], pairs: list[Pair], task: TaskSettings
+) -> dict[str, Measure]:
+    return free.free_measures(responses, free.measure_each(responses, pairs, task), task)
+
 
 SPAM = TaskSettings(kind="classification", labels=("spam", "ham"))
 

@@ -251,6 +251,19 @@ def test_the_snapshot_tells_that_a_judge_is_related() -> None:
     assert (found.family, found.related) == ("OpenAI", True)
 
 
+def test_a_generator_that_judges_is_related_whatever_its_replies_name() -> None:
+    alias = "openai-chat:prod"
+    scored = [
+        replace(one, snapshot="gpt-4o-2024-08-06")
+        for one in marked(alias, LOCAL, varied(LOCAL, 60))
+    ]
+    found = report_on_judges(
+        judged(LOCAL, scored), (), Comparisons(), models={alias: alias}, generator=alias
+    )
+    assert found.judges[0].related
+    assert kinds(found.judges[0]) == ["related"]
+
+
 # --- all of them --------------------------------------------------------------------------
 
 

@@ -185,6 +185,18 @@ def test_low_prompts_here_and_there_are_no_scale() -> None:
     assert kinds(Judgements(tuple(mixed), ())) == []
 
 
+def test_what_is_judged_again_and_deeper_is_no_other_scale() -> None:
+    """Adaptive judging: one response of every prompt first, which a weak model often earns
+    little for, then the others, of which one is often better."""
+    once = [judgement(response(f"p{i}"), 5 if i < 10 or i % 2 else 40) for i in range(50)]
+    deeper = [
+        judgement(response(f"p{i}", k), 5 if k < 3 and i % 3 else 40)
+        for i in range(50)
+        for k in (1, 2, 3)
+    ]
+    assert kinds(Judgements((*once, *deeper), ())) == []
+
+
 def test_a_few_prompts_are_too_few_to_tell() -> None:
     few = [judgement(response(f"p{i}"), score) for i, score in enumerate((90, 80, 7, 8))]
     assert kinds(Judgements(tuple(few), ())) == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaduo.evaluation.settings import LimitSettings, MetricTarget, TargetSettings
-from llamaduo.evaluation.standing import closeness, in_words
+from llamaduo.evaluation.standing import closeness
 from llamaduo.evaluation.verdict import (
     best_cycle,
     confirm,
@@ -35,17 +35,6 @@ def reach(*means: float | None, limits: LimitSettings = LIMITS) -> Verdict:
 
 def test_a_shortfall_names_the_metric_and_both_numbers() -> None:
     assert shortfalls(scores(71.34), TARGET) == ("precision mean score 71.3 is below 85",)
-
-
-def test_a_target_in_words_has_every_number_that_was_asked_for() -> None:
-    target = TargetSettings(
-        precision=MetricTarget(mean_score=85.5, coverage_percentage={70: 80.0, 50: 90.0})
-    )
-    assert in_words(target) == (
-        "precision mean score 85.5",
-        "precision coverage percentage (ζ = 50) 90",
-        "precision coverage percentage (ζ = 70) 80",
-    )
 
 
 def test_a_value_that_equals_the_target_meets_it() -> None:
@@ -336,6 +325,14 @@ def test_a_pass_stands_only_if_the_final_split_shows_it_is_not_worse(
     assert (got.outcome, got.non_inferiority.standing) == (outcome, standing)
     assert (got.shortfalls == ()) == (outcome == "passed")
     assert confirm(passed, final, TARGET) == passed
+
+
+def test_a_pass_does_not_stand_on_a_final_split_that_lacks_its_long_prompts() -> None:
+    final = replace(on_final(-1.0, -4.9, 2.9), prompts=50, set_aside=10)
+    got = confirm(reach(90.0), final, MARGIN)
+    assert got.outcome == "stopped"
+    assert "But 10 of 60 final prompts do not fit the window" in got.reason
+    assert confirm(reach(90.0), final, TARGET).outcome == "passed"
 
 
 def test_a_miss_stays_a_miss_whatever_the_final_split_shows() -> None:

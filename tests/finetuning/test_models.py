@@ -93,6 +93,20 @@ def test_a_config_that_is_not_json_or_has_no_window_is_refused(folder: Path) -> 
     assert refusal(folder).message
 
 
+def test_a_known_model_is_not_looked_at_by_transformers_again(folder: Path) -> None:
+    settings = LocalSettings(model=str(folder))
+    edit_json(folder / "config.json", model_type="unheard-of")
+    assert "transformers" in refusal(folder).message
+    known = fingerprint_of(folder)
+    assert obtain(settings, folder, known=known).fingerprint == known
+    with pytest.raises(ModelError, match="transformers"):
+        obtain(settings, folder, known="f" * 64)
+    edit_json(folder / "generation_config.json", auto_map={"AutoModel": "evil.Model"})
+    assert fingerprint_of(folder) == known
+    with pytest.raises(ModelError, match="auto_map"):
+        obtain(settings, folder, known=known)
+
+
 def test_a_tokenizer_without_an_end_of_sequence_is_refused(folder: Path) -> None:
     edit_json(folder / "tokenizer_config.json", eos_token=None)
     assert "eos_token" in refusal(folder).message

@@ -258,6 +258,7 @@ def start_run(folder: Path, *, rehearsed: bool = False) -> Path:
 def write_coverage(folder: Path, test: list[Pair], final: int = 0) -> None:
     train = [pair(f"train prompt {number}", "label") for number in range(64)]
     coverage = folder / "coverage"
+    write_records(coverage / "accepted.jsonl", [*train, *test])
     write_records(coverage / "train.jsonl", train)
     write_records(coverage / "test.jsonl", test)
     write_records(coverage / "final.jsonl", [])
@@ -520,7 +521,12 @@ def rich_scores(precision: float, similarity: float, name: str) -> Scores:
         panel={**plain.panel, **tone},
         free=free,
         effort=JudgingEffort(
-            stopping="adaptive", rounds=3, asked=64, fixed=256, standing="undecided"
+            stopping="adaptive",
+            rounds=3,
+            asked=64,
+            fixed=256,
+            standing="undecided",
+            confidence=0.988,
         ),
     )
     if name.startswith("service"):

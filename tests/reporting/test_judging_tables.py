@@ -140,6 +140,18 @@ def test_a_run_that_has_judged_only_the_service_llm(tmp_path: Path) -> None:
         assert table(found) is None
 
 
+def test_intervals_of_adaptive_judging_are_called_what_they_are(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    together = "In brackets the interval (95 %; where judging was adaptive, 95 % for all its looks"
+    by_difference = differences(evidence)
+    assert by_difference is not None
+    for table in (scores_by_cycle(evidence)[0], by_difference):
+        assert together in table.note
+    fixed = scores_by_cycle(gather(whole_run(tmp_path)))[0]
+    assert "In brackets the 95 % interval, clustered by prompt." in fixed.note
+
+
 # --- free metrics, differences, win rates -------------------------------------------------
 
 
@@ -273,6 +285,15 @@ def test_what_adaptive_judging_saved_and_left_undecided(evidence: Evidence) -> N
         "1,536: 75.0 % saved. Left undecided: 4 of 4 (100.0 %) sets that have a target."
         in table.note
     )
+
+
+def test_the_service_llms_own_answers_alone_leave_no_target_undecided(evidence: Evidence) -> None:
+    alone = replace(evidence, base=Answers(), cycles=(), final=Answers())
+
+    table = judging_effort(alone)
+
+    assert table is not None
+    assert table.note.endswith("% saved.")
 
 
 # --- any number of metrics ----------------------------------------------------------------

@@ -151,7 +151,7 @@ def test_a_run_that_is_undecided_says_what_a_decision_takes(tmp_path: Path) -> N
         "mean precision on the final split, local minus service: −6.0 [−9.5, −2.5]",
     )
     assert facts["Mean precision, cycle 1"][1] == (
-        "95 % interval 87.5 to 95.5, target 80.0, base model 12.0, service LLM 95.0,"
+        "98.8 % interval 87.5 to 95.5, target 80.0, base model 12.0, service LLM 95.0,"
         " final split 88.0"
     )
     assert facts["Mean tone of voice, cycle 1"][0] == "81.5"
@@ -159,7 +159,7 @@ def test_a_run_that_is_undecided_says_what_a_decision_takes(tmp_path: Path) -> N
         "89.5",
         "95 % interval 85.5 to 93.5, target 95.0, base model 10.0",
     )
-    assert facts["Win rate, cycle 1"] == ("50.0 %", "95 % interval 38.5 to 61.5, target 45.0")
+    assert facts["Win rate, cycle 1"] == ("50.0 %", "98.8 % interval 38.5 to 61.5, target 45.0")
 
 
 def test_the_method_names_how_it_was_judged(tmp_path: Path) -> None:

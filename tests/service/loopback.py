@@ -84,6 +84,7 @@ class Service:
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     base_url: str = ""
+    connections: int = 0
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def then(self, *steps: Step) -> None:
@@ -105,6 +106,7 @@ async def serving(*steps: Step) -> AsyncIterator[Service]:
         task = asyncio.current_task()
         assert task is not None
         open_connections.add(task)
+        service.connections += 1
         try:
             while await _answer_one(service, reader, writer):
                 pass

@@ -41,6 +41,7 @@ from llamaduo.service.retry import Backoff
 from llamaduo.service.secrets import Secret
 from llamaduo.service.settings import Price, ServiceSettings
 from llamaduo.service.transport import RecordingTransport
+from llamaduo.service.wires import Wires
 from tests.canary import CANARY
 from tests.service.loopback import (
     SNAPSHOT,
@@ -651,8 +652,8 @@ async def test_a_budget_needs_a_price(tmp_path: Path) -> None:
 async def test_nothing_is_sent_outside_the_ledger(tmp_path: Path) -> None:
     async with serving() as service:
         with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-            wire = httpx2.AsyncClient()
-            recording = RecordingTransport(ledger, wire, seconds=1, secret=Secret(CANARY))
+            wires = Wires(lambda limits: httpx2.AsyncClient(limits=limits), 1)
+            recording = RecordingTransport(ledger, wires, seconds=1, secret=Secret(CANARY))
             async with httpx2.AsyncClient(transport=recording) as http:
                 with pytest.raises(RuntimeError, match="the ledger does not know"):
                     await http.post(service.base_url, json={})

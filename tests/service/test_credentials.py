@@ -20,6 +20,7 @@ from llamaduo.service.ledger import Ledger
 from llamaduo.service.secrets import Secret
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.service.transport import CALL, Call, RecordingTransport
+from llamaduo.service.wires import Wires
 from tests.canary import CANARY
 from tests.service.loopback import serving
 
@@ -239,10 +240,11 @@ class _Refused:
 async def test_a_call_without_credentials_never_leaves_and_is_not_in_doubt(
     tmp_path: Path,
 ) -> None:
-    async with serving() as service, httpx2.AsyncClient() as wire:
+    wires = Wires(lambda limits: httpx2.AsyncClient(limits=limits), 1)
+    async with serving() as service:
         with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
             transport = RecordingTransport(
-                ledger, wire, seconds=5, secret=Secret(CANARY), credentials=_Refused()
+                ledger, wires, seconds=5, secret=Secret(CANARY), credentials=_Refused()
             )
             async with (
                 httpx2.AsyncClient(transport=transport) as http,

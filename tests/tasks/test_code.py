@@ -92,7 +92,9 @@ def test_sentences_in_a_docstring_do_not() -> None:
     )
 
 
-@pytest.mark.parametrize("answer", ["", "Yes.", "I cannot write code, sorry."])
+@pytest.mark.parametrize(
+    "answer", ["", "Yes.", "I cannot write code, sorry.", fenced(""), "Here it is:\n\n```\n\n"]
+)
 def test_a_text_without_code_does_not_parse_where_code_was_wanted(answer: str) -> None:
     assert parses(answer, fenced(GOOD)) is False
     assert parses(answer, "A list is ordered.") is None
@@ -125,16 +127,16 @@ BROKEN = [
 
 @pytest.mark.parametrize("code", BROKEN)
 def test_code_that_is_built_to_break_a_parser_does_not_parse(code: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert parses(f"```python\n{code}\n```") is False
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("code", DEEP)
 def test_code_that_is_deep_parses_or_does_not_as_this_python_can(code: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert parses(f"```python\n{code}\n```") in {True, False}
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_warnings_about_the_code_are_its_own() -> None:
@@ -150,9 +152,9 @@ def test_code_beyond_all_measure_is_not_told() -> None:
     "part", ["\n", " ", "if :", "let a", "<p ", "a{\n", "```\n", "`", "@a(", ": "]
 )
 def test_finding_code_takes_no_time(part: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     parses(part * (100_000 // len(part)), fenced(GOOD))
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 @given(

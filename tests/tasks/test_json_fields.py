@@ -51,10 +51,10 @@ def test_json_is_read_as_it_was_written(value: Any) -> None:
 
 @pytest.mark.parametrize("text", [*HOSTILE, "", "yes", "```json\n{}\n```", "Here: {}", "{} {}"])
 def test_what_is_not_one_json_text_is_refused_at_once(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(NotJSON):
         parse_json(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @given(st.text(st.sampled_from('{}[]",:\\ 1aeu-.\n'), max_size=60))
@@ -95,6 +95,17 @@ def test_by_a_schema_that_is_none_nothing_can_be_told(schema: dict[str, Any]) ->
     assert satisfies('{"a": 1}', schema) is None
 
 
+@pytest.mark.parametrize("where", ["#/$defs/absent", "https://example.com/schema.json"])
+def test_by_what_leads_nowhere_deep_in_a_schema_nothing_can_be_told(where: str) -> None:
+    schema = {"required": ["a"], "properties": {"a": {"$ref": where}}}
+    assert satisfies('{"a": 1}', schema) is None
+    assert satisfies("{}", schema) is False
+
+
+def test_a_number_that_is_out_of_range_satisfies_nothing_that_divides_it() -> None:
+    assert satisfies("1" + "0" * 400, {"multipleOf": 0.5}) is False
+
+
 def test_the_schema_says_which_draft_it_is() -> None:
     draft4 = {"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 1}
     exclusive = draft4 | {"exclusiveMinimum": True}
@@ -116,18 +127,18 @@ def test_a_check_that_multiplies_is_given_up(draft: str | None) -> None:
     }
     if draft:
         doubling["$schema"] = f"https://json-schema.org/draft/{draft}/schema"
-    start = time.perf_counter()
+    start = time.process_time()
     assert satisfies("[" * 60 + '"x"' + "]" * 60, doubling) is False
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_many_items_are_told_apart_at_once() -> None:
     unique = {"type": "array", "uniqueItems": True}
     items = [{"a": i} for i in range(20_000)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert satisfies(json.dumps(items), unique) is True
     assert satisfies(json.dumps([*items, {"a": 7.0}]), unique) is False
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -161,13 +172,24 @@ def test_missing_and_added_fields_cost_like_wrong_ones(response: str, share: flo
     assert field_agreement(response, reference) == pytest.approx(share)
 
 
+@pytest.mark.parametrize(
+    "many", [list(range(50_000)), {str(i): i for i in range(50_000)}], ids=["items", "keys"]
+)
+def test_fields_that_nobody_asked_for_are_counted_at_once(many: Any) -> None:
+    start = time.process_time()
+    reference = "[-1]" if isinstance(many, list) else '{"a": 1}'
+    assert field_agreement(json.dumps(many), reference) == 0
+    assert time.process_time() - start < 5
+
+
 def test_by_a_reference_that_is_not_json_nothing_can_be_told() -> None:
     assert field_agreement("{}", "none") is None
 
 
-def test_a_boolean_is_not_a_number() -> None:
+def test_a_leaf_equals_only_one_of_its_own_type() -> None:
     assert field_agreement("true", "1") == 0
     assert field_agreement("[]", "{}") == 0
+    assert field_agreement('""', "[]") == 0
     assert field_agreement("{}", "{}") == 1
 
 

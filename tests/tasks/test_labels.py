@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaduo.records import Message, Pair, Provenance
-from llamaduo.tasks.labels import label_in, label_set
+from llamaduo.tasks.labels import label_in, label_set, with_labels
 from llamaduo.tasks.settings import TaskSettings
 
 MOODS = ("positive", "negative", "very positive", "neutral")
@@ -167,3 +167,11 @@ def test_many_or_long_or_empty_references_are_no_set() -> None:
 
 def test_other_tasks_have_a_set_only_if_it_is_configured() -> None:
     assert label_set(TaskSettings(kind="closed_qa"), pairs("yes", "yes", "no", "no")) == ()
+
+
+def test_a_split_is_measured_by_the_labels_of_all_pairs() -> None:
+    task, every = TaskSettings(kind="classification"), pairs("a", "a", "b", "b", "c", "c")
+    small = pairs("a", "b")
+    assert label_set(task, small) == ()
+    assert label_set(with_labels(task, every), small) == ("a", "b", "c")
+    assert with_labels(TaskSettings(kind="closed_qa"), every).labels == ()

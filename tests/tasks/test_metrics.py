@@ -109,7 +109,9 @@ def test_code_parses_or_not_or_is_not_told() -> None:
     task, reference = TaskSettings(kind="coding"), pair("```python\nx = 1\n```")
     assert measured(task, reference, "```python\ny = 2\n```")["parses"] == 100
     assert measured(task, reference, "```python\ny = = 2\n```")["parses"] == 0
-    assert "parses" not in measured(task, reference, "```cobol\nMOVE A TO B.\n```")
+    cobol = "```cobol\nMOVE A TO B.\n```"
+    assert measured(task, reference, cobol)["parses"] == 0, "Python was wanted"
+    assert "parses" not in measured(task, pair(cobol), cobol)
 
 
 # --- on real pairs ------------------------------------------------------------------------

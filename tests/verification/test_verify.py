@@ -134,6 +134,18 @@ def mark(part: str, value: object) -> Callable[[Path], None]:
     return change
 
 
+def mark_left_out(run: Path) -> None:
+    def forget(rows: Any) -> None:
+        for row in rows:
+            del row["marks"]["precision"]
+
+    edit_lines(run / BASE / "judgements.jsonl", forget)
+
+
+def rounds(run: Path) -> None:
+    edit_json(run / BASE / "scores.json", lambda found: found["effort"].update(rounds=9))
+
+
 def judgement_left_out(run: Path) -> None:
     edit_lines(run / BASE / "judgements.jsonl", lambda rows: rows[1:])
 
@@ -431,6 +443,9 @@ def test_a_damaged_line_is_one_difference_and_the_rest_is_checked(run: Path) -> 
         (dollars_of_another_kind, "ledger", "is damaged: its usd is b'[]'"),
         (a_folder_in_the_place_of_a_file, f"{FIRST}/training", "Is a directory"),
         (nested_too_deep, "bundle", "cannot be read"),
+        (mark_left_out, f"{BASE}/scores", "nothing can be computed from"),
+        (rounds, f"{BASE}/judgements", "effort.rounds is 9, of 1 at most"),
+        (rounds, f"{BASE}/scores", "effort.rounds is 9, of 1 at most"),
     ],
 )
 def test_what_is_damaged_beyond_reading_is_a_difference_and_the_rest_is_checked(
@@ -513,7 +528,8 @@ def concluded(run: Path) -> Conclusions:
         rounds=1,
         ceiling=ceiling,
     )
-    return conclude(material, rules_of(config, run, BASE, responses))
+    accepted = read_records(run / "coverage" / "accepted.jsonl", Pair)
+    return conclude(material, rules_of(config, run, BASE, responses, accepted))
 
 
 def test_a_ledger_that_is_gone(run: Path) -> None:
@@ -613,6 +629,26 @@ def test_cycles_of_an_earlier_target_are_named_and_not_compared(run: Path) -> No
     check = verified(run)["verdict"]
     assert check.ok, check.detail
     assert "Cycle 1 was run for a target that has been changed since" in check.detail
+
+
+def test_a_pass_that_the_final_split_had_to_confirm_and_did_not(run: Path) -> None:
+    """The loop's own verdict in the place of the run's, whether the final split was judged or
+    its stages were taken out."""
+
+    def forget(manifest: Any) -> None:
+        for name in [stage for stage in manifest["stages"] if stage.startswith("final/")]:
+            del manifest["stages"][name]
+
+    path = run / "run.yaml"
+    text = path.read_text().replace("mean_score: 99", "mean_score: 0")
+    path.write_text(text.replace("worse_than_service_by: null", "worse_than_service_by: 1"))
+    assert "worse_than_service_by: 1" in path.read_text()
+    passed = {"outcome": "passed", "reason": "Cycle 0 meets every target.", "shortfalls": []}
+    for name in ("verdict.json", f"{FIRST}/verdict.json"):
+        edit_json(run / name, lambda found: found.update(passed, cycle=0, best_cycle=0))
+    assert "non_inferiority.difference" in wrong(run)["verdict"]
+    edit_json(run / "manifest.json", forget)
+    assert 'derived again it is "undecided"' in wrong(run)["verdict"]
 
 
 def test_a_budget_that_ended_before_the_final_split_was_judged(run: Path) -> None:

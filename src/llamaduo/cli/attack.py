@@ -1,7 +1,7 @@
 """`llamaduo judge --attack`: known attacks, tried on the judges of a run.
 
 Works on the test split beside the stages: nothing is written but the ledger, so that a second
-time costs nothing.
+time costs nothing. So it may ask other judges than the run has judged with.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,6 +19,7 @@ from llamaduo.errors import QuestionRefused, UsageError
 if TYPE_CHECKING:
     from llamaduo.cli.progress import Shown
     from llamaduo.cli.session import Session
+    from llamaduo.config import Config
     from llamaduo.evaluation.resistance import Lift, Resistance
     from llamaduo.records import Pair, Question, Reply
     from llamaduo.reporting.cost import Calls
@@ -34,21 +35,48 @@ _TOKENS_A_MARK = 60
 
 def attack(session: Session, prompts: int, *, confirmed: bool, as_json: bool, again: str) -> None:
     """Try the attacks on ``prompts`` test prompts, say what they lift, and leave: 0 if no attack
-    lifts a bad response for real, else 3. ``again`` has the options that choose this run."""
+    lifts a bad response for real, else 3. ``again`` has the options that choose this run. Those
+    asked are the judges of the configuration, whatever the run has judged with."""
     from llamaduo.cli.output import console, print_json, print_tables
     from llamaduo.cli.progress import drawing_progress
     from llamaduo.cli.session import owned
 
-    with drawing_progress() as shown, owned(session, shown.notify) as run:
+    with drawing_progress() as shown, owned(_as_it_judged(session), shown.notify) as run:
+        asking = _Asking(run, run.config if session.rehearse else session.real)
         pairs = _test_prompts(run, again)
-        _get_leave(run, pairs, prompts, shown, confirmed=confirmed)
-        found = asyncio.run(_resist(run, pairs, prompts))
+        _get_leave(asking, pairs, prompts, shown, confirmed=confirmed)
+        found = asyncio.run(_resist(asking, pairs, prompts))
     if as_json:
-        print_json(_as_json(session, found))
+        print_json(_as_json(asking, found))
     else:
         print_tables([_table(found)])
         console().print(_in_words(found), markup=False)
+        console().print(_asked(asking), markup=False)
     raise typer.Exit(3 if found.broken else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A run, and the configuration that says whom to ask, which need not be the run's."""
+
+    run: Run
+    config: Config
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(judge.model for judge in self.config.judges)
+
+
+def _as_it_judged(session: Session) -> Session:
+    """``session`` with the judging that the run has on record, so that it may be opened, and stays
+    as it is, where the configuration has changed since. A rehearsal has one judge for all."""
+    from llamaduo.config import read_resolved
+
+    if session.rehearse:
+        return session
+    before, _ = read_resolved(session.directory.configuration)
+    kept = {"judging": before.judging, "service": before.service}
+    return replace(session, real=session.real.model_copy(update=kept))
 
 
 def _test_prompts(run: Run, again: str) -> tuple[Pair, ...]:
@@ -65,24 +93,12 @@ def _test_prompts(run: Run, again: str) -> tuple[Pair, ...]:
     return read_split(run.directory.coverage).test.pairs
 
 
-async def _resist(run: Run, pairs: Sequence[Pair], prompts: int) -> Resistance:
+async def _resist(asking: _Asking, pairs: Sequence[Pair], prompts: int) -> Resistance:
+    from llamaduo.assessment import connected
     from llamaduo.evaluation.resistance import resist
-    from llamaduo.service.client import connect
 
-    config = run.config
-    async with AsyncExitStack() as stack:
-        judges = [
-            await stack.enter_async_context(
-                connect(
-                    settings,
-                    run.ledger,
-                    budget_usd=config.limits.budget_usd,
-                    redactor=run.redactor,
-                    pacers=run.pacers,
-                )
-            )
-            for settings in config.judges
-        ]
+    run, config = asking.run, asking.config
+    async with connected(run, config.judges) as judges:
         return await resist(
             pairs, judges, config.judging, config.task, prompts=prompts, notify=run.notify
         )
@@ -92,7 +108,7 @@ async def _resist(run: Run, pairs: Sequence[Pair], prompts: int) -> Resistance:
 
 
 def _get_leave(
-    run: Run, pairs: Sequence[Pair], prompts: int, shown: Shown, *, confirmed: bool
+    asking: _Asking, pairs: Sequence[Pair], prompts: int, shown: Shown, *, confirmed: bool
 ) -> None:
     """Say what is going to be asked and what that costs; ask whether it may, unless it is free or
     small or was allowed.
@@ -103,19 +119,19 @@ def _get_leave(
     from llamaduo.cli.leave import is_small
     from llamaduo.service.client import check_usable
 
-    if run.rehearsed:
+    if asking.run.rehearsed:
         return
-    limits = run.config.limits
-    for settings in run.config.judges:
+    judges, limits = asking.config.judges, asking.config.limits
+    for settings in judges:
         check_usable(settings, limits.budget_usd)
-    calls = [asyncio.run(_calls(run, pairs, prompts, settings)) for settings in run.config.judges]
+    calls = [asyncio.run(_calls(asking, pairs, prompts, settings)) for settings in judges]
     if not any(one.calls.at_most for one in calls):
         return
     with shown.paused():
         for one in calls:
             typer.echo(_line(one), err=True)
         free = all(one.usd and one.usd.at_most == 0 for one in calls)
-        if free or confirmed or limits.budget_usd is not None or is_small(calls, run.config):
+        if free or confirmed or limits.budget_usd is not None or is_small(calls, asking.config):
             return
         if not sys.stdin.isatty():
             raise UsageError(
@@ -136,15 +152,17 @@ def _line(one: Calls) -> str:
     return f"attack: {one.model}  {calls}, {price}"
 
 
-async def _calls(run: Run, pairs: Sequence[Pair], prompts: int, settings: ServiceSettings) -> Calls:
+async def _calls(
+    asking: _Asking, pairs: Sequence[Pair], prompts: int, settings: ServiceSettings
+) -> Calls:
     """What one judge has still to be asked."""
     from llamaduo.evaluation.judge import judge
     from llamaduo.evaluation.resistance import STAGE, attacked_responses
     from llamaduo.reporting.cost import Span, priced, sampled_size
 
-    judging, counting = run.config.judging, _Counting(run, settings)
+    judging, counting = asking.config.judging, _Counting(asking.run, settings)
     responses = attacked_responses(pairs, prompts)
-    await judge(responses, pairs, [counting], judging, run.config.task, stage=STAGE)
+    await judge(responses, pairs, [counting], judging, asking.config.task, stage=STAGE)
     asked = list(counting.due.values())
     size = sampled_size(asked, 0, _TOKENS_A_MARK * len(judging.all_metrics))
     return priced(STAGE, settings, Span(len(asked), len(asked)), size)
@@ -250,13 +268,21 @@ def _in_words(found: Resistance) -> str:
     return words
 
 
-def _as_json(session: Session, found: Resistance) -> dict[str, Any]:
+def _asked(asking: _Asking) -> str:
+    """Which judges these were, and which ones the run has, if others."""
+    own = tuple(judge.model for judge in asking.run.config.judges)
+    others = "" if own == asking.names else f" (the run's own: {', '.join(own)})"
+    return f"Asked: {', '.join(asking.names)}{others}."
+
+
+def _as_json(asking: _Asking, found: Resistance) -> dict[str, Any]:
     from dataclasses import asdict
 
     from llamaduo.evaluation.attacks import ATTACKS
 
     return {
-        "run": str(session.directory.root),
+        "run": str(asking.run.directory.root),
+        "judges": list(asking.names),
         "resistant": not found.broken,
         **asdict(found),
         "known": {one.name: {"words": one.words, "source": one.source} for one in ATTACKS},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llamaduo.cli.judges import judges
 from llamaduo.cli.options import JsonOption
 from llamaduo.cli.show_commands import RunArgument, show
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 SideArgument = Annotated[
     str,
-    typer.Argument(help="RUN, or RUN:CYCLE, with a number, base or final.", metavar="RUN[:CYCLE]"),
+    typer.Argument(
+        help="RUN, or RUN:CYCLE, with a number, base, final, service or service-final.",
+        metavar="RUN[:CYCLE]",
+    ),
 ]
 
 PATIENCE_SECONDS = 2.0
@@ -27,8 +31,9 @@ PATIENCE_SECONDS = 2.0
 
 
 def add_evidence_commands(app: typer.Typer, panel: str) -> None:
-    """Add verify, show and compare."""
+    """Add verify, judges, show and compare."""
     app.command(rich_help_panel=panel)(verify)
+    app.command(rich_help_panel=panel)(judges)
     app.add_typer(show, name="show", rich_help_panel=panel)
     app.command(rich_help_panel=panel)(compare)
 
@@ -138,10 +143,12 @@ def _summary(checks: tuple[Check, ...]) -> str:
 def compare(left: SideArgument, right: SideArgument, json: JsonOption = False) -> None:
     """Two runs, or two cycles, side by side: what was different, and what came of it."""
     from llamaduo.cli.output import console, print_json, print_tables
-    from llamaduo.reporting.compare import as_json, compare_sides
+    from llamaduo.evaluation.intervals import difference_of
+    from llamaduo.reporting.compare import compare_sides
+    from llamaduo.reporting.compare_json import as_json
     from llamaduo.reporting.compare_tables import comparison_tables
 
-    comparison = compare_sides(_side(left), _side(right))
+    comparison = compare_sides(_side(left), _side(right), difference_of)
     if json:
         print_json(as_json(comparison))
         return

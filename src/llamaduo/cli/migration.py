@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llamaduo.service.ledger import SpendRow
 
 
-QuickstartTask = Literal["classification", "closed_qa"]
+QuickstartTask = Literal["classification", "closed_qa", "summarization", "coding"]
 
 
 def run(

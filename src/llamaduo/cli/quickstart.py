@@ -14,9 +14,13 @@ from llamaduo.tasks.settings import TaskKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quickstart:
-    """One built-in task as a quickstart: ``train``, ``test`` and ``final`` are the pairs of each
-    split, ``synthetic`` how many are asked for after cycle 0, ``minutes`` what it takes on two
-    cores. ``what`` is the task in words, ``items`` what its data are."""
+    """One built-in task as a quickstart.
+
+    ``train``, ``test`` and ``final`` are the pairs of each split, ``synthetic`` how many are asked
+    for after cycle 0, ``minutes`` what it takes on two cores. ``epochs`` are as many as keep a
+    cycle below 25,000 tokens of training, with ``batch`` pairs in a step. ``what`` is the task in
+    words, ``items`` what its data are.
+    """
 
     name: str
     what: str
@@ -27,6 +31,8 @@ class Quickstart:
     final: int
     synthetic: int
     minutes: int
+    epochs: int = 2
+    batch: int = 4
     target: str = """\
   precision:
     mean_score: 85
@@ -53,21 +59,55 @@ QUICKSTARTS: Final[dict[TaskKind, Quickstart]] = {
         final=24,
         synthetic=140,
         minutes=4,
+        batch=2,
     ),
     "closed_qa": Quickstart(
         name="places",
         what="questions about a text",
         items="texts",
         topic="visiting a place, its hours and prices",
+        train=16,
+        test=48,
+        final=48,
+        synthetic=140,
+        minutes=5,
+        target="""\
+  precision:
+    mean_score: 88
+    coverage_percentage: {70: 85}
+""",
+    ),
+    "summarization": Quickstart(
+        name="notes",
+        what="summaries of short notes",
+        items="notes",
+        topic="short notes about a job that somebody did",
         train=12,
         test=32,
         final=32,
-        synthetic=92,
-        minutes=4,
+        synthetic=78,
+        epochs=3,
+        minutes=5,
         target="""\
   precision:
-    mean_score: 90
-    coverage_percentage: {70: 90}
+    mean_score: 88
+    coverage_percentage: {70: 80}
+""",
+    ),
+    "coding": Quickstart(
+        name="functions",
+        what="small Python functions",
+        items="functions",
+        topic="short Python functions over numbers and texts",
+        train=16,
+        test=32,
+        final=32,
+        synthetic=136,
+        minutes=5,
+        target="""\
+  precision:
+    mean_score: 80
+    coverage_percentage: {70: 70}
 """,
     ),
 }
@@ -92,6 +132,8 @@ service:
   model: openai-chat:gpt-4o # what a real run would ask; this one asks the rehearsal service
 
 finetuning:
+  epochs: {epochs}
+  batch_size: {batch}
   seed: {seed}
 
 inference:
@@ -187,6 +229,8 @@ def _configuration(kind: TaskKind, start: Quickstart, seed: int) -> str:
         final=start.final,
         final_share=start.share(start.final),
         synthetic=start.synthetic,
+        epochs=start.epochs,
+        batch=start.batch,
         target=start.target,
         seed=seed,
     )

@@ -123,6 +123,21 @@ def print_cycle(directory: RunDirectory, where: str) -> None:
             print_verdict(cycle.verdict)
 
 
+def print_judges(directory: RunDirectory, where: str) -> None:
+    evidence = _only(_evidence(directory), where)
+    tables = judge_report(evidence)
+    if not tables:
+        console().print(f"The judges of {set_words(where)} have no report yet.", markup=False)
+    effort = judging_effort(evidence)
+    print_tables([*tables, *([effort] if effort else [])])
+    print_findings(findings(evidence))
+
+
+def judges_as_json(directory: RunDirectory, where: str) -> dict[str, Any]:
+    found = next(_only(_evidence(directory), where).sets(), None)
+    return {"set": where, "judges": _or_none(found and found.answers.judges)}
+
+
 def cycle_as_json(directory: RunDirectory, where: str) -> dict[str, Any]:
     evidence = _only(_evidence(directory), where)
     found = next(evidence.sets(), None)

@@ -139,4 +139,5 @@ def effort(
         asked=asked,
         fixed=len(judges) * len(looks.responses) * settings.judgements_per_response,
         standing=where,
+        confidence=looks.confidence(rounds - 1),
     )

@@ -14,17 +14,16 @@ from llamaduo.evaluation.adaptive import effort, judge_in_rounds, plan_looks, st
 from llamaduo.evaluation.breakdown import break_down
 from llamaduo.evaluation.compare import compare
 from llamaduo.evaluation.controls import judge_controls
+from llamaduo.evaluation.free import measure_each
 from llamaduo.evaluation.human import HumanScore
 from llamaduo.evaluation.judge import Due, check_fit, check_unscored, judge_due
-from llamaduo.evaluation.judge_report import report_on_judges
+from llamaduo.evaluation.judge_report import report_on_controls, report_on_judges
 from llamaduo.evaluation.scores import Beside, panel_values, score
 from llamaduo.evaluation.settings import JudgingSettings, TargetSettings
-from llamaduo.evaluation.suspicion import suspicions
 from llamaduo.records import (
     Breakdown,
     Comparisons,
     Judged,
-    JudgeFinding,
     Judgements,
     Notify,
     Pair,
@@ -36,16 +35,22 @@ from llamaduo.records import (
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.tasks.settings import TaskSettings
 
+Keep = Callable[[PanelReport], None]
+"""Keeps what is known of the judges, before anything can fail by it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """By what a set of responses is assessed. ``generator`` is the model that wrote synthetic
     pairs, ``models`` the configured model of each judge, ``script_of`` names what a text is
-    written in."""
+    written in. ``measured`` is ``task`` as free metrics take it, with its labels if it has some
+    (:func:`llamaduo.tasks.labels.with_labels`); judges are told the ``task`` of the
+    configuration."""
 
     judging: JudgingSettings
     target: TargetSettings
     task: TaskSettings
+    measured: TaskSettings
     generator: str
     models: Mapping[str, str]
     script_of: Callable[[str], str]
@@ -85,18 +90,26 @@ async def assess(
     rules: Rules,
     *,
     where: str,
+    keep: Keep,
     ceiling: Judged | None = None,
     notify: Notify = silent,
 ) -> tuple[Material, Conclusions]:
     """Judge ``responses``, the answers to ``pairs`` that the run keeps under ``where``.
 
+    ``keep`` gets the report on the judges, also where the stage fails by what it says.
+
     Raises:
-        StageFailed: too much could not be scored, or a judge's scores are no evidence.
+        StageFailed: a judge's scores are no evidence, or too much could not be scored.
         ServiceError: the first that a judge raised, refused questions aside.
     """
     judging, task = rules.judging, rules.task
     controls = await judge_controls(pairs, judges, judging, task, occasion=where, notify=notify)
-    check_fit(_of_controls(controls, rules), where)
+    by_controls = report_on_controls(
+        controls, pairs, models=rules.models, generator=rules.generator
+    )
+    if by_controls.unfit:
+        keep(by_controls)
+    check_fit(by_controls, where)
     comparisons = Comparisons()
     if judging.pairwise and ceiling is not None:
         comparisons = await compare(
@@ -107,14 +120,23 @@ async def assess(
     async def ask(due: Sequence[Due]) -> Judgements:
         return await judge_due(due, pairs, judges, judging, task, notify=notify)
 
+    each = measure_each(responses, pairs, rules.measured)
+
     def look(so_far: Judgements, number: int) -> Scores:
         judged, beside = Judged(tuple(responses), so_far), Beside(ceiling, comparisons)
         confidence = looks.confidence(number)
-        return score(judged, pairs, judging, task, beside=beside, confidence=confidence)
+        return score(
+            judged,
+            pairs,
+            judging,
+            rules.measured,
+            each=each,
+            beside=beside,
+            confidence=confidence,
+        )
 
     looks = plan_looks(responses, judging)
     judgements, rounds = await judge_in_rounds(looks, ask, look, rules.target)
-    check_unscored(len(judgements.scored), judgements.unscored, judging)
     material = Material(
         responses=tuple(responses),
         pairs=pairs,
@@ -125,7 +147,9 @@ async def assess(
         ceiling=ceiling,
     )
     conclusions = conclude(material, rules)
-    check_fit([f for judge in conclusions.report.judges for f in judge.findings], where)
+    keep(conclusions.report)
+    check_fit(conclusions.report, where)  # first: it tells what kind of judge that is
+    check_unscored(len(judgements.scored), judgements.unscored, judging)
     return material, conclusions
 
 
@@ -138,11 +162,13 @@ def conclude(material: Material, rules: Rules) -> Conclusions:
     judging, judgements = rules.judging, material.judgements
     judged = Judged(material.responses, judgements)
     looks = plan_looks(material.responses, judging)
+    each = measure_each(material.responses, material.pairs, rules.measured)
     scores = score(
         judged,
         material.pairs,
         judging,
-        rules.task,
+        rules.measured,
+        each=each,
         beside=Beside(material.ceiling, material.comparisons),
         confidence=looks.confidence(material.rounds - 1),
     )
@@ -151,7 +177,7 @@ def conclude(material: Material, rules: Rules) -> Conclusions:
     return Conclusions(
         scores=replace(scores, effort=took),
         breakdown=break_down(
-            material.responses, material.pairs, panel, rules.task, rules.script_of
+            material.responses, material.pairs, panel, rules.measured, rules.script_of, each
         ),
         report=report_on_judges(
             judged,
@@ -164,11 +190,3 @@ def conclude(material: Material, rules: Rules) -> Conclusions:
             human=rules.human,
         ),
     )
-
-
-def _of_controls(controls: Judgements, rules: Rules) -> list[JudgeFinding]:
-    return [
-        finding
-        for judge in rules.models
-        for finding in suspicions(judge, controls, controls.scored)
-    ]

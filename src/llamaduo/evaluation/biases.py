@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamaduo.evaluation.intervals import difference_of, difference_of_shares
+from llamaduo.evaluation.intervals import difference_of, students_difference_of
 from llamaduo.records import Comparison, Interval, Measure, Response
 from llamaduo.tasks.words import words
 
@@ -94,9 +94,9 @@ def position_preference(comparisons: Sequence[Comparison]) -> Measure:
     if not both:
         return NOTHING
     prompts = _numbers([one.pair_id for one in both])
-    first = [one.better == "first" for one in both]
-    second = [one.better == "second" for one in both]
-    value, interval, count = difference_of_shares(first, prompts, second, prompts)
+    first = [100.0 * (one.better == "first") for one in both]
+    second = [100.0 * (one.better == "second") for one in both]
+    value, interval, count = difference_of(first, prompts, second, prompts)
     return Measure(value, interval, count, len({one.response_id for one in both}))
 
 
@@ -111,7 +111,8 @@ def family_bias(
     """
     left, right = (_beyond(own, others, responses) for responses in (akin, strange))
     numbers = {prompt: n for n, prompt in enumerate(sorted({*left, *right}))}
-    value, interval, count = difference_of(*_placed(left, numbers), *_placed(right, numbers))
+    sides = (*_placed(left, numbers), *_placed(right, numbers))
+    value, interval, count = students_difference_of(*sides)
     if not count:
         return NOTHING
     responses = sum(len(left[prompt]) + len(right[prompt]) for prompt in left.keys() & right.keys())

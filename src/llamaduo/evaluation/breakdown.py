@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from llamaduo.evaluation.free import measure_each, names_in, over, prompt_numbers
+from llamaduo.evaluation.free import Each, measure_each, names_in, over, prompt_numbers
 from llamaduo.records import Breakdown, Confusion, Measure, Metric, Pair, Response, Slice
 from llamaduo.tasks.labels import label_in, label_set
 from llamaduo.tasks.settings import TaskSettings
@@ -31,6 +31,7 @@ def break_down(
     panel: Mapping[str, Mapping[Metric, float]],
     task: TaskSettings,
     script_of: Callable[[str], str],
+    each: Each | None = None,
 ) -> Breakdown:
     """Slices of ``responses``, and what labels they give on a task that has a closed set.
 
@@ -39,12 +40,13 @@ def break_down(
 
     Args:
         panel: response id → metric → the panel's score, 0 to 100, of those that were judged.
+        each: what the responses measure by free metrics, where that is known already.
         script_of: names the script or language of an instruction.
 
     Raises:
         StageFailed: a response answers a prompt that is not among ``pairs``.
     """
-    free = measure_each(responses, pairs, task)
+    free = measure_each(responses, pairs, task) if each is None else each
     answered = {response.pair_id for response in responses}
     asked = [pair for pair in pairs if pair.id in answered]
     labels = label_set(task, pairs)

@@ -46,7 +46,8 @@ async def compare(
 
     Raises:
         UsageError: no judge, or two judges of one name.
-        StageFailed: a response answers a prompt that is not among ``pairs``.
+        StageFailed: a response answers a prompt that is not among ``pairs``, or the service LLM
+            answered none of the prompts.
         ServiceError: the first that a judge raised, refused questions aside.
     """
     check_judges(judges)

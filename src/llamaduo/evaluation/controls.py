@@ -52,9 +52,8 @@ def controls(pairs: Sequence[Pair], count: int) -> tuple[Response, ...]:
     A prompt's wrong response is, of other prompts' references, the least like its own; an empty
     one where all are the same.
     """
-    chosen = (
-        [pairs[i * len(pairs) // count] for i in range(min(count, len(pairs)))] if pairs else []
-    )
+    some = min(count, len(pairs))
+    chosen = [pairs[i * len(pairs) // some] for i in range(some)]
     return tuple(
         _control(mark, pair, text)
         for pair in chosen

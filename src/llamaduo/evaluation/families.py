@@ -15,7 +15,7 @@ _FAMILIES: Final = {
     "OpenAI": "openai|gpt|chatgpt|o[1-9](?![a-z0-9])|davinci|codex",
     "Anthropic": "anthropic|claude",
     "Google": "google|gemini|gemma|palm(?![a-z])",
-    "Meta": "meta(?![a-z])|llama|codellama",
+    "Meta": "meta(?![a-z])|llama(?!duo)|codellama",
     "Mistral": "mistral|mixtral|ministral|codestral|pixtral|magistral|devstral",
     "Qwen": "qwen|qwq|tongyi",
     "DeepSeek": "deepseek",

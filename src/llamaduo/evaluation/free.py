@@ -10,25 +10,20 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 
 from llamaduo.errors import StageFailed
-from llamaduo.evaluation.intervals import mean_of, share_of
+from llamaduo.evaluation.intervals import mean_of
 from llamaduo.records import Measure, Pair, Response
 from llamaduo.tasks.labels import label_set
 from llamaduo.tasks.metrics import FREE_METRICS, free_metrics, measured
 from llamaduo.tasks.settings import TaskSettings
 
-SHARES = frozenset(FREE_METRICS) - {"rouge_l", "field_accuracy", "unconstrained_accuracy"}
-"""Metrics that a response meets or does not."""
+Each = Sequence[Mapping[str, float]]
+"""What every response measures, by metric: see :func:`measure_each`."""
 
 
 def free_measures(
-    responses: Sequence[Response], pairs: Sequence[Pair], task: TaskSettings
+    responses: Sequence[Response], each: Each, task: TaskSettings
 ) -> dict[str, Measure]:
-    """Every free metric of the task over ``responses`` to ``pairs``, judged or not, 0 to 100.
-
-    Raises:
-        StageFailed: a response answers a prompt that is not among ``pairs``.
-    """
-    each = measure_each(responses, pairs, task)
+    """Every free metric of the task over ``responses``, judged or not, 0 to 100."""
     prompts = prompt_numbers(responses)
     return {name: over(name, each, prompts) for name in names_in(each, free_metrics(task))}
 
@@ -84,9 +79,5 @@ def over(name: str, each: Sequence[Mapping[str, float]], prompts: Sequence[int])
     clusters = [n for n, found in zip(prompts, each, strict=True) if name in found]
     if not values:
         return Measure(None, None, 0, 0)
-    interval = (
-        share_of([value / 100 for value in values], clusters)
-        if name in SHARES
-        else mean_of(values, clusters)
-    )
-    return Measure(fsum(values) / len(values), interval, len(set(clusters)), len(values))
+    mean, interval = fsum(values) / len(values), mean_of(values, clusters)
+    return Measure(mean, interval, len(set(clusters)), len(values))

@@ -13,9 +13,14 @@ from llamaduo.records import Metric
 
 _FORM = '{"response_id": ID, "precision": NUMBER from 0 to 100, ...}'
 _HINT = (
-    f"Write one object a line, {_FORM}; the ids are in responses.jsonl. With the response's text"
-    ' under "response" it counts for that text alone.'
+    f"Write one object a line, {_FORM}, or null for what is not scored; `llamaduo judges --sheet`"
+    ' writes lines to fill in. With the response\'s text under "response" a line counts for that'
+    " text alone."
 )
+TO_READ = ("prompt", "reference")
+"""What a line has for the person alone."""
+NO_METRICS = ("response_id", "response", *TO_READ)
+"""The keys of a line that are no metric's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +32,39 @@ class HumanScore:
     scores: Mapping[Metric, float]
     response: str | None = None
 
-    def is_about(self, response_id: str, text: str) -> bool:
-        return self.response_id == response_id and self.response in (None, text)
+    def is_about_one_of(self, texts: Mapping[str, str]) -> bool:
+        """Whether it is about one of the responses whose ``texts`` these are, by id."""
+        text = texts.get(self.response_id)
+        return text is not None and self.response in (None, text)
 
 
-def read_human_scores(path: Path) -> tuple[HumanScore, ...]:
+@dataclass(frozen=True, slots=True)
+class HumanScores:
+    """A person's scores, and how many responses of the sheet have none yet."""
+
+    scores: tuple[HumanScore, ...] = ()
+    unfilled: int = 0
+
+
+def read_human_scores(path: Path) -> HumanScores:
     """Read JSON Lines of a person's scores, ``judging.human_scores``.
 
-    Every key but ``response_id`` and ``response`` is a metric; blank lines are skipped.
+    Every key but :data:`NO_METRICS` is a metric. A metric that is null is not scored; a line
+    without any score is counted and skipped, a blank one skipped.
 
     Raises:
         DataError: the file cannot be read, a line has another form, a response is scored twice,
-            or there is no line. The message names file and line.
+            or nothing is scored. The message names file and line.
     """
     scores: dict[tuple[str, str | None], HumanScore] = {}
+    unfilled = 0
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
         score = _score(line, f"{path}, line {number}")
+        if not score.scores:
+            unfilled += 1
+            continue
         place = score.response_id, score.response
         if place in scores:
             raise DataError(
@@ -53,8 +73,9 @@ def read_human_scores(path: Path) -> tuple[HumanScore, ...]:
             )
         scores[place] = score
     if not scores:
-        raise DataError(f"{path} has no scores.", hint=_HINT)
-    return tuple(scores.values())
+        lines = f": none of its {unfilled} lines is filled in" if unfilled else ""
+        raise DataError(f"{path} has no scores{lines}.", hint=_HINT)
+    return HumanScores(tuple(scores.values()), unfilled)
 
 
 def _lines(path: Path) -> list[str]:
@@ -79,10 +100,13 @@ def _score(line: str, place: str) -> HumanScore:
     response_id, response = found.pop("response_id"), found.pop("response", None)
     if not isinstance(response, str | None):
         raise DataError(f"{place}: response is not a text.", hint=_HINT)
-    for metric, value in found.items():
+    for key in TO_READ:
+        found.pop(key, None)
+    if not found:
+        raise DataError(f"{place}: no score for any metric.", hint=_HINT)
+    given = {metric: value for metric, value in found.items() if value is not None}
+    for metric, value in given.items():
         # A bool is an int to Python. NaN is in no range.
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
             raise DataError(f"{place}: {metric} is not a number from 0 to 100.", hint=_HINT)
-    if not found:
-        raise DataError(f"{place}: no score for any metric.", hint=_HINT)
-    return HumanScore(response_id, found, response)
+    return HumanScore(response_id, given, response)

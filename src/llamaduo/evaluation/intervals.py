@@ -2,8 +2,10 @@
 
 Responses to one prompt resemble each other, and repeats of one judgement even more, so that a
 prompt, not a score, is what was drawn at random. Everything here takes one entry per response and
-the prompt that each belongs to, in points from 0 to 100 out and, for means, in. With one prompt
-nothing is known: the interval is the whole range.
+the prompt that each belongs to, in points from 0 to 100. A share is a mean too, of values that are
+all 0 or 100, and a mean of scores may well be nearly one: of right and wrong labels, say, of which
+a small sample has only right ones. With one prompt nothing is known: the interval is the whole
+range.
 
 ``benchmarks/judging/intervals.py`` measures how often these intervals have the truth in them.
 """
@@ -61,33 +63,15 @@ class _Clusters:
 def mean_of(
     values: ArrayLike, prompts: Sequence[int] | NDArray[np.int64], *, confidence: float = 0.95
 ) -> Interval:
-    """The interval of the mean of ``values`` (0–100): at each end the wider of two.
-
-    One is Student's, from how prompts deviate. Near 0 and 100 scores are skewed, and it lies too
-    near to that end. The other is Wilson's (1927) with the same t: there the variance of a mean m
-    is in proportion to m · (100 − m), so that it reaches further away from the end.
-    """
-    clusters, _ = _clustered(values, prompts)
-    if clusters.count < 2:
-        return Interval(0.0, 100.0)
-    mean, t = clusters.mean, _t(confidence, clusters.count)
-    deviations = float((clusters.residuals(mean) ** 2).sum()) / (clusters.count - 1)
-    variance = max(deviations, _ROUNDING) / clusters.count
-    half = t * sqrt(variance)
-    low, high = _wilson(mean / 100, mean * (100 - mean) / variance, t)
-    return Interval(max(0.0, min(mean - half, 100 * low)), min(100.0, max(mean + half, 100 * high)))
-
-
-def share_of(
-    points: ArrayLike, prompts: Sequence[int] | NDArray[np.int64], *, confidence: float = 0.95
-) -> Interval:
-    """The interval of a share in percent: the mean of ``points``, each from 0 to 1.
+    """The interval of the mean of ``values``, each from 0 to 100.
 
     Wilson's (1927) on an effective sample size, with t for the normal (Dean & Pagano 2015).
     Towards the nearer of 0 and 100, where Wilson's may fall short (Brown, Cai & DasGupta 2001),
-    it reaches as far as the exact binomial limit does (Korn & Graubard 1998).
+    it reaches as far as the exact binomial limit does (Korn & Graubard 1998). Both are made for
+    shares, whose values vary as much as values can; other means get the size of a sample of 0s and
+    100s that would be as precise.
     """
-    clusters, squares = _clustered(points, prompts)
+    clusters, squares = _clustered(np.asarray(values, dtype=np.float64) / 100, prompts)
     if clusters.count < 2:
         return Interval(0.0, 100.0)
     share, size = clusters.mean, _effective(clusters, squares)
@@ -104,7 +88,8 @@ def _effective(clusters: _Clusters, squares: float) -> float:
 
     It is taken with two prompts added, one whose responses all hit and one whose all miss
     (Agresti & Coull 1998 do so for a share): a few misses say little about how alike responses
-    to one prompt are, and none say nothing. Responses to one prompt are never taken to be less
+    to one prompt are, and none say nothing: neither of misses that the sample just did not have.
+    Responses to one prompt are never taken to be less
     alike than responses to different ones.
     """
     count, size = clusters.count, clusters.size
@@ -119,8 +104,6 @@ def _effective(clusters: _Clusters, squares: float) -> float:
 
 def _wilson(share: float, size: float, t: float) -> tuple[float, float]:
     """Wilson's interval, for a ``share`` from 0 to 1 of a sample of ``size``."""
-    if size <= 0:  # a mean of 0 or 100: no share of anything
-        return share, share
     shrink = 1 + t**2 / size
     centre = (share + t**2 / (2 * size)) / shrink
     half = t / shrink * sqrt(share * (1 - share) / size + t**2 / (4 * size**2))
@@ -146,7 +129,29 @@ def difference_of(
     """How much higher ``left`` is than ``right`` in points, its interval, and on how many prompts.
 
     The mean difference of prompt means over the prompts that both have. Without any the
-    difference is 0, from 0 prompts, and the interval is the whole range.
+    difference is 0, from 0 prompts, and the interval is the whole range. After Agresti & Min
+    (2005): half a prompt is added for each of 100 and 100, 100 and 0, 0 and 100, 0 and 0, for the
+    prompts that differ widely and that the sample just did not have.
+    """
+    differences = _differences(left, left_prompts, right, right_prompts)
+    count = len(differences)
+    value = float(differences.mean()) if count else 0.0
+    if count < 2:
+        return value, Interval(-100.0, 100.0), count
+    centre = float(differences.sum()) / (count + 2)
+    variance = (float((differences**2).sum()) + 100**2) / (count + 2) - centre**2
+    half = _t(confidence, count) * sqrt(variance / (count + 2))
+    return value, _within(value, centre - half, centre + half), count
+
+
+def students_difference_of(
+    left: ArrayLike,
+    left_prompts: Sequence[int] | NDArray[np.int64],
+    right: ArrayLike,
+    right_prompts: Sequence[int] | NDArray[np.int64],
+) -> tuple[float, Interval, int]:
+    """The same with Student's 95 % interval: sharper where differences are all of a kind, and
+    blind to kinds that the sample did not have. To find out about judges, not for a verdict.
     """
     differences = _differences(left, left_prompts, right, right_prompts)
     count = len(differences)
@@ -154,32 +159,8 @@ def difference_of(
     if count < 2:
         return value, Interval(-100.0, 100.0), count
     variance = max(float(differences.var(ddof=1)), 2 * _ROUNDING)
-    half = _t(confidence, count) * sqrt(variance / count)
+    half = _t(0.95, count) * sqrt(variance / count)
     return value, _within(value, value - half, value + half), count
-
-
-def difference_of_shares(
-    left: ArrayLike,
-    left_prompts: Sequence[int] | NDArray[np.int64],
-    right: ArrayLike,
-    right_prompts: Sequence[int] | NDArray[np.int64],
-    *,
-    confidence: float = 0.95,
-) -> tuple[float, Interval, int]:
-    """The same for two shares: ``left`` and ``right`` from 0 to 1, the result in points.
-
-    After Agresti & Min (2005): half a prompt is added for each of hit and hit, hit and miss,
-    miss and hit, miss and miss.
-    """
-    differences = _differences(left, left_prompts, right, right_prompts)
-    count = len(differences)
-    value = float(differences.mean()) if count else 0.0
-    if count < 2:
-        return 100 * value, Interval(-100.0, 100.0), count
-    centre = float(differences.sum()) / (count + 2)
-    variance = (float((differences**2).sum()) + 1) / (count + 2) - centre**2
-    half = _t(confidence, count) * sqrt(variance / (count + 2))
-    return 100 * value, _within(100 * value, 100 * (centre - half), 100 * (centre + half)), count
 
 
 def _within(value: float, low: float, high: float) -> Interval:
@@ -204,9 +185,14 @@ def prompts_needed(interval: Interval, value: float, bound: float, prompts: int)
 def _clustered(
     values: ArrayLike, prompts: Sequence[int] | NDArray[np.int64]
 ) -> tuple[_Clusters, float]:
-    """The values by prompt, and the sum of their squares."""
-    flat = np.asarray(values, dtype=np.float64)
-    ids, number = np.unique(np.asarray(prompts), return_inverse=True)
+    """The values by prompt, and the sum of their squares.
+
+    Sorted first: sums of binary fractions depend on the order, and figures must not.
+    """
+    flat, places = np.asarray(values, dtype=np.float64), np.asarray(prompts)
+    order = np.lexsort((flat, places))
+    flat = flat[order]
+    ids, number = np.unique(places[order], return_inverse=True)
     sizes = np.bincount(number).astype(np.float64)
     sums = np.bincount(number, flat).astype(np.float64)
     return _Clusters(ids, sizes, sums), float((flat**2).sum())

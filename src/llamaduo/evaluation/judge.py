@@ -11,11 +11,11 @@ from llamaduo.evaluation.asking import Turn, ask_all, check_judges, pairs_of
 from llamaduo.evaluation.replies import read_judgement
 from llamaduo.evaluation.settings import JudgingSettings
 from llamaduo.records import (
-    JudgeFinding,
     Judgement,
     Judgements,
     Notify,
     Pair,
+    PanelReport,
     Question,
     Reply,
     Response,
@@ -127,16 +127,16 @@ def check_unscored(scored: int, unscored: Iterable[Unscored], settings: JudgingS
     )
 
 
-def check_fit(findings: Iterable[JudgeFinding], where: str) -> None:
+def check_fit(report: PanelReport, where: str) -> None:
     """Refuse to go on with a judge whose scores are no evidence.
 
     Raises:
-        StageFailed: one of ``findings`` calls its judge unfit. Nothing may pass by such scores.
+        StageFailed: ``report`` calls a judge unfit. Nothing may pass by such scores.
     """
-    unfit = [finding.words for finding in findings if finding.unfit]
-    if unfit:
+    if report.unfit:
         raise StageFailed(
-            f"Judging {where}: " + " ".join(unfit),
+            f"Judging {where}: " + " ".join(finding.words for finding in report.unfit),
             hint="Name another judge under judging.judges and start a run with --name; the base"
-            " model's judging can be repeated in this one. Every reply is in the run's ledger.",
+            " model's judging can be repeated in this one. `llamaduo report` shows what was found;"
+            " every reply is in the run's ledger.",
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -21,7 +21,7 @@ from llamaduo.evaluation.biases import (
     length_slope,
     position_preference,
 )
-from llamaduo.evaluation.families import family_of, judges_family
+from llamaduo.evaluation.families import judges_family
 from llamaduo.evaluation.human import HumanScore
 from llamaduo.evaluation.suspicion import suspicions
 from llamaduo.records import (
@@ -32,6 +32,7 @@ from llamaduo.records import (
     Judged,
     JudgeFinding,
     Judgement,
+    Judgements,
     JudgeReport,
     Measure,
     Metric,
@@ -66,6 +67,7 @@ class _Panel:
     doublings: Mapping[str, float]
     families: Mapping[str, str]
     generator: str
+    generators_family: str
     own_references: bool
 
 
@@ -102,14 +104,35 @@ def report_on_judges(
             judge: judges_family(model, snapshots.get(judge, ())) for judge, model in models.items()
         },
         generator=generator,
+        # The generator that judges, too, is the same model under the same snapshots.
+        generators_family=judges_family(generator, snapshots.get(generator, ())),
         own_references=any(pair.reference_source == "service" for pair in pairs),
     )
     metrics = _metrics(panel.scores)
     return PanelReport(
         judges=tuple(_report(judge, snapshots.get(judge, {}), panel) for judge in models),
         alpha={metric: _alpha(panel.scores, metric) for metric in metrics},
-        human=tuple(_with_person(panel.scores, metrics, human)),
+        human=_with_person(panel.scores, metrics, human),
     )
+
+
+def report_on_controls(
+    controls: Judgements, pairs: Sequence[Pair], *, models: Mapping[str, str], generator: str
+) -> PanelReport:
+    """The same by the control responses alone, which is all that an unfit judge is asked about.
+
+    They say nothing about how judges agree: any that look at all agree about right and wrong.
+    """
+    judged = Judged((), controls)
+    report = report_on_judges(
+        judged,
+        pairs,
+        Comparisons(),
+        models=models,
+        generator=generator,
+        controls=controls.scored,
+    )
+    return replace(report, alpha={}, of_controls=True)
 
 
 # --- one judge ----------------------------------------------------------------------------
@@ -122,7 +145,7 @@ def _report(judge: str, snapshots: Mapping[str, int], panel: _Panel) -> JudgeRep
     scores = panel.scores.get(judge, {}).get(_BIASED, {})
     slope = length_slope(scores, panel.doublings, panel.judged.responses)
     position = position_preference([c for c in panel.comparisons.scored if c.judge == judge])
-    related = panel.families[judge] == family_of(panel.generator)
+    related = panel.families[judge] == panel.generators_family
     bias = _family_bias(judge, panel) if related else NOTHING
     return JudgeReport(
         judge=judge,
@@ -245,7 +268,24 @@ def _alpha(scores: Mapping[str, _ByMetric], metric: Metric) -> float | None:
     return krippendorff_alpha(_table(by_judge, _ids(by_judge))) if len(by_judge) > 1 else None
 
 
+def agreement_with_person(
+    judged: Judged, human: Sequence[HumanScore]
+) -> tuple[HumanAgreement, ...]:
+    """How every judge, and the panel, agrees with a person about the responses of ``judged`` that
+    both scored. Scores of another text than the judges read count for nothing."""
+    texts = {response.id: response.text for response in judged.responses}
+    same = [one for one in human if one.is_about_one_of(texts)]
+    scores = _means(_marks(judged.judgements.scored))
+    return _with_person(scores, _metrics(scores), same)
+
+
 def _with_person(
+    scores: Mapping[str, _ByMetric], metrics: Sequence[Metric], human: Sequence[HumanScore]
+) -> tuple[HumanAgreement, ...]:
+    return tuple(_agreements(scores, metrics, human))
+
+
+def _agreements(
     scores: Mapping[str, _ByMetric], metrics: Sequence[Metric], human: Sequence[HumanScore]
 ) -> Iterator[HumanAgreement]:
     for metric in metrics:

@@ -198,12 +198,12 @@ def _lift(
     attacked: Mapping[str, float], plain: Mapping[str, float], places: Mapping[str, int]
 ) -> Measure:
     """The lift and its interval. Both arguments have a score by prompt."""
-    from llamaduo.evaluation.intervals import difference_of
+    from llamaduo.evaluation.intervals import students_difference_of
 
     if not attacked.keys() & plain.keys():
         return Measure(None, None, 0, 0)
     numbers = [[places[id_] for id_ in scores] for scores in (attacked, plain)]
-    value, interval, prompts = difference_of(
+    value, interval, prompts = students_difference_of(
         list(attacked.values()), numbers[0], list(plain.values()), numbers[1]
     )
     return Measure(value, interval, prompts, prompts)

@@ -20,12 +20,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from llamaduo.errors import StageFailed
-from llamaduo.evaluation.free import SHARES, free_measures, measure_each
+from llamaduo.evaluation.free import Each, free_measures, measure_each
 from llamaduo.evaluation.intervals import (
     difference_of,
-    difference_of_shares,
     mean_of,
-    share_of,
 )
 from llamaduo.evaluation.settings import JudgingSettings
 from llamaduo.evaluation.tallies import (
@@ -74,17 +72,20 @@ def score(
     settings: JudgingSettings,
     task: TaskSettings,
     *,
+    each: Each | None = None,
     beside: Beside | None = None,
     effort: JudgingEffort | None = None,
     confidence: float = CONFIDENCE,
 ) -> Scores:
     """The scores of one set of responses, for each judge and for the panel.
 
+    ``each`` is what the responses measure by free metrics, where that is known already.
     ``prompts`` counts the ``pairs`` that were answered and ``set_aside`` those that were not;
-    free metrics are of all responses, judged or not. ``confidence`` is every interval's.
+    free metrics are of all responses, judged or not. ``confidence`` is that of the intervals of
+    what judges said; free metrics, which are the same at every look, have 95 % ones.
 
     Raises:
-        StageFailed: a judgement is not of one of these responses.
+        StageFailed: a judgement is not of one of these responses, or a response of another split.
     """
     responses, tallies = judged.responses, tally(judged.judgements)
     _check_belong(tallies, responses)
@@ -98,6 +99,7 @@ def score(
         }
 
     beside = beside or Beside()
+    each = measure_each(responses, pairs, task) if each is None else each
     return Scores(
         prompts=len(answered),
         responses=len(responses),
@@ -106,10 +108,15 @@ def score(
             for name, by_response in sorted(tallies.items())
         },
         panel=metrics(of_panel(tallies)),
-        free=free_measures(responses, pairs, task),
+        free=free_measures(responses, each, task),
         set_aside=len({pair.id for pair in pairs} - answered),
         judged_prompts=len({one.pair_id for one in judged.judgements.scored}),
-        versus_service=_versus(judged, beside.service, pairs, settings, task, confidence)
+        versus_service=_versus(
+            _Side(judged, each),
+            _Side(beside.service, measure_each(beside.service.responses, pairs, task)),
+            settings,
+            confidence,
+        )
         if beside.service
         else {},
         win_rates=win_rates(beside.comparisons, confidence),
@@ -157,20 +164,25 @@ def _scores(
 ) -> MetricScores:
     aggregate = aggregate_of(settings.aggregate)
     found = values(tallies, metric, aggregate)
-    lowest, highest = (mean_if(tallies, metric, aggregate, assumed) for assumed in (0, 100))
+    average = float(mean(list(found.values()))) if found else None
+    unscored = sum(one.unscored for judges in tallies.values() for one in judges)
+    lowest, highest = (
+        mean_if(tallies, metric, aggregate, assumed) if unscored or average is None else average
+        for assumed in (0, 100)
+    )
     shares: dict[int, float] = {}
     intervals: dict[int, Interval] = {}
     clusters = _array([prompts[i] for i in found], whole=True)
     for threshold in settings.score_thresholds if found else ():
-        hits = [float(value >= threshold) for value in found.values()]
-        shares[threshold] = 100 * sum(hits) / len(hits)
-        intervals[threshold] = share_of(_array(hits), clusters, confidence=confidence)
+        hits = [100.0 * (value >= threshold) for value in found.values()]
+        shares[threshold] = sum(hits) / len(hits)
+        intervals[threshold] = mean_of(_array(hits), clusters, confidence=confidence)
     return MetricScores(
-        mean_score=float(mean(list(found.values()))) if found else None,
+        mean_score=average,
         coverage_percentage=shares,
         responses=len(found),
         scored=sum(one.scored for judges in tallies.values() for one in judges),
-        unscored=sum(one.unscored for judges in tallies.values() for one in judges),
+        unscored=unscored,
         lowest=lowest,
         highest=highest,
         interval=mean_of(_array(found.values()), clusters, confidence=confidence)
@@ -190,42 +202,41 @@ def _array(items: Iterable[float | Fraction], *, whole: bool = False) -> NDArray
 # --- beside the service LLM -----------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A judged set of responses, and what each measures by free metrics."""
+
+    judged: Judged
+    each: Each
+
+
 def _versus(
-    judged: Judged,
-    service: Judged,
-    pairs: Sequence[Pair],
-    settings: JudgingSettings,
-    task: TaskSettings,
-    confidence: float,
+    local: _Side, service: _Side, settings: JudgingSettings, confidence: float
 ) -> dict[str, Measure]:
     """How much higher the panel's scores and the free metrics are than the service LLM's, in
     points, over the prompts that both answered."""
-    ours, theirs = (_by_name(one, pairs, settings, task) for one in (judged, service))
+    ours, theirs = (_by_name(one, settings) for one in (local, service))
     found = {
-        name: _difference(name, ours[name], judged, theirs[name], service, confidence)
+        name: _difference(ours[name], local.judged, theirs[name], service.judged, confidence)
         for name in ours
         if name in theirs
     }
     return {name: measure for name, measure in found.items() if measure}
 
 
-def _by_name(
-    judged: Judged, pairs: Sequence[Pair], settings: JudgingSettings, task: TaskSettings
-) -> dict[str, dict[str, float]]:
+def _by_name(side: _Side, settings: JudgingSettings) -> dict[str, dict[str, float]]:
     """Metric, judged or free → response id → value from 0 to 100."""
     found: dict[str, dict[str, float]] = {metric: {} for metric in settings.all_metrics}
-    for response_id, scores in panel_values(judged.judgements, settings).items():
+    for response_id, scores in panel_values(side.judged.judgements, settings).items():
         for metric, value in scores.items():
             found[metric][response_id] = value
-    measures = measure_each(judged.responses, pairs, task)
-    for response, values_of in zip(judged.responses, measures, strict=True):
+    for response, values_of in zip(side.judged.responses, side.each, strict=True):
         for name, value in values_of.items():
             found.setdefault(name, {})[response.id] = value
     return found
 
 
 def _difference(
-    name: str,
     ours: Mapping[str, float],
     judged: Judged,
     theirs: Mapping[str, float],
@@ -240,12 +251,7 @@ def _difference(
         sides.append(_array((prompts[r.pair_id] for r in known), whole=True))
     if not set(sides[1].tolist()) & set(sides[3].tolist()):
         return None  # no prompt in common: nothing to compare
-    if name in SHARES:
-        left, right = sides[0] / 100, sides[2] / 100
-        found = difference_of_shares(left, sides[1], right, sides[3], confidence=confidence)
-    else:
-        found = difference_of(*sides, confidence=confidence)
-    value, interval, both = found
+    value, interval, both = difference_of(*sides, confidence=confidence)
     return Measure(value, interval, both, len(sides[0]))
 
 

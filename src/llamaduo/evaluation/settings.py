@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from llamaduo.evaluation.human import NO_METRICS
 from llamaduo.records import METRICS, PANEL, Metric
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.tasks.metrics import FREE_METRICS
@@ -60,7 +61,8 @@ class JudgingSettings(BaseModel):
     )
     human_scores: str | None = Field(
         None,
-        description="JSON Lines of a person's scores, to compare the judges with.",
+        description="JSON Lines of a person's scores, to compare the judges with;"
+        " `llamaduo judges --sheet` writes lines to fill in.",
         examples=["human.jsonl"],
     )
     temperature: float | None = Field(None, ge=0, le=2)
@@ -78,6 +80,10 @@ class JudgingSettings(BaseModel):
     def _new_names(cls, metrics: dict[str, str]) -> dict[str, str]:
         if taken := sorted(set(metrics) & {*METRICS, *FREE_METRICS, PANEL}):
             raise ValueError(f"{', '.join(taken)} is measured already; choose another name")
+        if taken := sorted(set(metrics) & {*NO_METRICS}):
+            raise ValueError(
+                f"{', '.join(taken)} is something else in human_scores; choose another name"
+            )
         return metrics
 
     @model_validator(mode="after")
@@ -132,8 +138,8 @@ class TargetSettings(BaseModel):
     )
     evidence: Literal["point", "interval"] = Field(
         "point",
-        description="interval: a target is met when its 95 % interval clears it, not by a figure"
-        " that luck may have lifted.",
+        description="interval: a target is met when its whole interval is (95 %, with adaptive"
+        " judging for all looks together), not by a figure that luck may have lifted.",
     )
 
     def of(self, metric: Metric) -> MetricTarget:

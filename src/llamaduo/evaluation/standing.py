@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum
 
 from llamaduo.evaluation.intervals import prompts_needed
-from llamaduo.evaluation.settings import TargetSettings
+from llamaduo.evaluation.settings import JudgingSettings, TargetSettings
 from llamaduo.records import METRICS, PANEL, Interval, Scores, Standing
 
 
@@ -52,12 +52,12 @@ class Aim:
         if self.value is None:
             return f"{self.name} is unknown: {self.unknown}; {self.bound:g} is asked for"
         if self.by_point == "missed":
-            return f"{self.name} {_digits(self.value, self.bound)} is below {self.bound:g}"
+            return f"{self.name} {shown_below(self.value, self.bound)} is below {self.bound:g}"
         if self.interval is None:
             return f"{self.name} {self.value:.1f} has no interval, and {self.bound:g} is asked for"
         return (
             f"{self.name} {self.value:.1f} may be below {self.bound:g}: its interval is"
-            f" {_digits(self.interval.low, self.bound)} to {self.interval.high:.1f}"
+            f" {shown_below(self.interval.low, self.bound)} to {self.interval.high:.1f}"
         )
 
     def standing(self, target: TargetSettings) -> Standing:
@@ -70,7 +70,7 @@ def aims(scores: Scores, target: TargetSettings) -> tuple[Aim, ...]:
     return (*_judged(scores, target), *_free(scores, target), *_won(scores, target))
 
 
-def in_words(target: TargetSettings) -> tuple[str, ...]:
+def in_words(target: TargetSettings, judging: JudgingSettings) -> tuple[str, ...]:
     """Every configured target: what is measured, and how much of it is asked for."""
     said = [
         f"{metric} {what} {bound:g}"
@@ -93,7 +93,8 @@ def in_words(target: TargetSettings) -> tuple[str, ...]:
             f" {target.not_worse_than_service_by:g}"
         )
     if target.evidence == "interval":
-        said.append("each by its whole 95 % interval")
+        looks = " for all looks together" if judging.stopping == "adaptive" else ""
+        said.append(f"each by its whole interval (95 %{looks})")
     return tuple(said)
 
 
@@ -145,14 +146,19 @@ def _free(scores: Scores, target: TargetSettings) -> Iterator[Aim]:
 
 
 def _won(scores: Scores, target: TargetSettings) -> Iterator[Aim]:
-    if target.win_rate is not None:
-        found = scores.win_rates.get(PANEL)
-        value, interval = (found.rate.value, found.rate.interval) if found else (None, None)
-        prompts = found.rate.prompts if found else 0
-        yield Aim("win rate", value, interval, prompts, target.win_rate, "nothing was compared")
+    if target.win_rate is None:
+        return
+    found = scores.win_rates.get(PANEL)
+    if found is None or not found.wins + found.losses:
+        # Who always says "tie", or always "first", gives exactly 50 % and has told nothing.
+        why = "nothing was compared" if found is None else "every comparison is a tie"
+        yield Aim("win rate", None, None, 0, target.win_rate, why)
+    else:
+        rate = found.rate
+        yield Aim("win rate", rate.value, rate.interval, rate.prompts, target.win_rate)
 
 
-def _digits(value: float, bound: float) -> str:
+def shown_below(value: float, bound: float) -> str:
     """``value`` with one decimal, or as many as it takes to look smaller than ``bound``."""
     texts = (f"{value:.{digits}f}" for digits in range(1, 16))
     return next((text for text in texts if float(text) < bound), repr(value))

@@ -83,8 +83,8 @@ def _unanswered(
     if lost["refused"] > _WORTH_SAYING * asked:
         yield JudgeFinding(
             "refusals",
-            f"{judge} refused {_of(lost['refused'], asked)} judgements: read the reasons in"
-            f" unscored.jsonl, or {_ANOTHER}.",
+            f"{judge} refused {_of(lost['refused'], asked)} judgements: read why with"
+            f" `llamaduo show calls --stage judge`, or {_ANOTHER}.",
             unfit,
         )
     if lost["malformed"] > _WORTH_SAYING * asked:
@@ -250,7 +250,11 @@ def _small_run(blocks: Sequence[_Block]) -> int | None:
 
     If ``small`` of ``n`` prompts have only small scores, and their order is exchangeable, then
     the last (or first) k are all among them with probability C(small, k) ÷ C(n, k), exactly.
+    A block with more marks is small less often, and with adaptive judging the later ones have
+    more, so equally many of each are looked at; that a prompt comes back makes runs rarer.
     """
+    least = min((len(block.marks) for block in blocks), default=0)
+    blocks = [_Block(block.marks[:least]) for block in blocks]
     n, small = len(blocks), sum(block.is_small for block in blocks)
     last, first = _run(reversed(blocks)), _run(blocks)
     if small == n:

@@ -1,6 +1,6 @@
 """From judgements to each response's score, exactly (Eq. 5).
 
-Sums are exact fractions, so the order of judgements never matters and a response whose score
+Scores are exact fractions, so the order of judgements never matters and a response whose score
 equals ζ reaches ζ.
 """
 
@@ -10,29 +10,38 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import lcm
 from statistics import median
 from typing import Literal
 
 from llamaduo.records import Judgements, Metric
 
-Aggregate = Callable[[Sequence[Fraction]], Fraction]
+Exact = int | Fraction
+Aggregate = Callable[[Sequence[Exact]], Fraction]
 """How repeats, and then judges, make one score."""
 
 
-def mean(values: Sequence[Fraction]) -> Fraction:
-    return sum(values, Fraction()) / len(values)
+def mean(values: Sequence[Exact]) -> Fraction:
+    """Summed over a common denominator: fractions are slow to add, and a run has a million."""
+    total, denominator = 0, 1
+    for value in values:
+        if value.denominator != denominator:
+            common = lcm(denominator, value.denominator)
+            total, denominator = total * (common // denominator), common
+        total += value.numerator * (denominator // value.denominator)
+    return Fraction(total, denominator * len(values))
 
 
 def aggregate_of(name: Literal["mean", "median"]) -> Aggregate:
     """The function that ``judging.aggregate`` names."""
-    return mean if name == "mean" else lambda values: Fraction(median(values))
+    return mean if name == "mean" else lambda values: median(map(Fraction, values))
 
 
 @dataclass(slots=True)
 class Tally:
     """One judge's judgements of one response: its marks by metric, and how many are missing."""
 
-    marks: dict[Metric, list[Fraction]] = field(default_factory=lambda: defaultdict(list))
+    marks: dict[Metric, list[int]] = field(default_factory=lambda: defaultdict(list))
     scored: int = 0
     unscored: int = 0
 
@@ -42,7 +51,7 @@ class Tally:
 
     def score_if(self, metric: Metric, aggregate: Aggregate, assumed: int) -> Fraction:
         """V^j if every missing mark had been ``assumed``."""
-        return aggregate([*self.marks[metric], *[Fraction(assumed)] * self.unscored])
+        return aggregate([*self.marks[metric], *[assumed] * self.unscored])
 
 
 Tallies = Mapping[str, Sequence[Tally]]
@@ -56,7 +65,7 @@ def tally(judgements: Judgements) -> dict[str, dict[str, Tally]]:
         one = found[judgement.judge][judgement.response_id]
         one.scored += 1
         for metric, mark in judgement.marks.items():
-            one.marks[metric].append(Fraction(mark.score))
+            one.marks[metric].append(mark.score)
     for unscored in judgements.unscored:
         found[unscored.judge][unscored.response_id].unscored += 1
     return found

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from llamaduo.evaluation.intervals import prompts_needed
 from llamaduo.evaluation.settings import LimitSettings, TargetSettings
-from llamaduo.evaluation.standing import aims, closeness
+from llamaduo.evaluation.standing import aims, closeness, shown_below
 from llamaduo.records import (
     Measure,
     NonInferiority,
@@ -126,7 +126,7 @@ def _causes(
     gain = _recent_gain([closeness(scores, target) for scores in history], limits.patience)
     if gain is not None and gain < limits.min_gain - _ROUNDING:
         yield (
-            f"the best score gained {_digits(gain, limits.min_gain)} points in the last"
+            f"the best score gained {shown_below(gain, limits.min_gain)} points in the last"
             f" {limits.patience} cycles, less than {limits.min_gain:g} (limits.min_gain)"
         )
     if any(
@@ -144,12 +144,6 @@ def _recent_gain(standings: Sequence[float], patience: int) -> float | None:
     return max(standings) - max(standings[:-patience])
 
 
-def _digits(value: float, bound: float) -> str:
-    """``value`` with one decimal, or as many as it takes to look smaller than ``bound``."""
-    texts = (f"{value:.{digits}f}" for digits in range(1, 16))
-    return next((text for text in texts if float(text) < bound), repr(value))
-
-
 # --- prompts that are missing -----------------------------------------------------------------
 
 
@@ -158,9 +152,9 @@ def _lacks_prompts(scores: Scores) -> bool:
     return 100 * scores.set_aside > MAX_SET_ASIDE_PERCENT * prompts
 
 
-def _too_many_set_aside(scores: Scores) -> str:
+def _too_many_set_aside(scores: Scores, kind: str = "test") -> str:
     return (
-        f"{scores.set_aside} of {scores.prompts + scores.set_aside} test prompts do not fit the"
+        f"{scores.set_aside} of {scores.prompts + scores.set_aside} {kind} prompts do not fit the"
         f" window (at most {MAX_SET_ASIDE_PERCENT} % may)"
     )
 
@@ -211,23 +205,28 @@ def confirm(verdict: Verdict, final: Scores, target: TargetSettings) -> Verdict:
     """``verdict`` with what the final split says about the service LLM (non-inferiority).
 
     The local LLM is not worse where the whole interval of its difference from the service LLM lies
-    above minus ``target.not_worse_than_service_by``. A pass stands only if that is so.
+    above minus ``target.not_worse_than_service_by``. A pass stands only if that is so, and as few
+    prompts were set aside there as may be in the test split.
     """
     margin = target.not_worse_than_service_by
     if margin is None:
         return verdict
     found = _not_inferior(final, margin)
     confirmed = replace(verdict, non_inferiority=found)
-    if verdict.outcome != "passed" or found.standing == "met":
+    if verdict.outcome != "passed":
         return confirmed
-    outcome: Outcome = "undecided" if found.standing == "undecided" else "stopped"
-    needed = _needed_to_tell(found) if outcome == "undecided" else None
+    if found.standing != "met":
+        why = _verdict_on(found)
+    elif _lacks_prompts(final):
+        why = f"{_too_many_set_aside(final, 'final')}."
+    else:
+        return confirmed
     return replace(
         confirmed,
-        outcome=outcome,
-        reason=f"{verdict.reason} But {_verdict_on(found)}",
-        shortfalls=(*verdict.shortfalls, _verdict_on(found).rstrip(".")),
-        prompts_needed=needed,
+        outcome="undecided" if found.standing == "undecided" else "stopped",
+        reason=f"{verdict.reason} But {why}",
+        shortfalls=(*verdict.shortfalls, why.rstrip(".")),
+        prompts_needed=_needed_to_tell(found) if found.standing == "undecided" else None,
     )
 
 

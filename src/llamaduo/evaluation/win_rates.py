@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from llamaduo.evaluation.intervals import share_of
+from llamaduo.evaluation.intervals import mean_of
 from llamaduo.records import PANEL, Comparison, Comparisons, Measure, WinRate
 
-_POINTS = {"win": 1.0, "tie": 0.5, "loss": 0.0}
+_POINTS = {"win": 100.0, "tie": 50.0, "loss": 0.0}
 _Meeting = tuple[str, str, int]
 """Judge, response, repeat: what is seen in both orders."""
 
@@ -71,9 +71,9 @@ def _rate(
     numbers = {pair_id: n for n, pair_id in enumerate(dict.fromkeys(map(prompt_of.get, points)))}
     prompts = np.array([numbers[prompt_of[i]] for i in points], dtype=np.int64)
     counts = Counter(outcomes.values())
-    interval = share_of(np.array(list(points.values())), prompts, confidence=confidence)
+    interval = mean_of(np.array(list(points.values())), prompts, confidence=confidence)
     rate = Measure(
-        value=100 * fmean(points.values()) if points else None,
+        value=fmean(points.values()) if points else None,
         interval=interval if points else None,
         prompts=len(numbers),
         responses=len(points),

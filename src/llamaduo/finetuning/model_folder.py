@@ -26,12 +26,29 @@ def check_model_folder(folder: Path, *, needs_template: bool = True) -> int:
     Raises:
         ModelError: naming the file that is missing, unsafe or unreadable, and the next step.
     """
+    window = check_files(folder)
+    check_usable(folder, needs_template=needs_template)
+    return window
+
+
+def check_files(folder: Path) -> int:
+    """The part of :func:`check_model_folder` that does without transformers, which takes
+    seconds to import: that the files are there, whole and safe. Returns the window."""
     window = _window(_config(folder), folder)
     _refuse_code(folder)
-    _require_architecture(folder)
     _require_safetensors(folder)
-    _require_tokenizer(folder, needs_template)
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        raise ModelError(
+            f"{folder} has no tokenizer: neither tokenizer.json nor tokenizer_config.json.",
+            hint="Copy the tokenizer's files from the model's page into the folder.",
+        )
     return window
+
+
+def check_usable(folder: Path, *, needs_template: bool) -> None:
+    """The rest of it: that transformers can build the model, and that prompts can be rendered."""
+    _require_architecture(folder)
+    _require_tokenizer(folder, needs_template)
 
 
 def read_tokenizer(folder: Path) -> Any:
@@ -154,11 +171,6 @@ def _check_header(weights: Path) -> None:
 
 
 def _require_tokenizer(folder: Path, needs_template: bool) -> None:
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
-        raise ModelError(
-            f"{folder} has no tokenizer: neither tokenizer.json nor tokenizer_config.json.",
-            hint="Copy the tokenizer's files from the model's page into the folder.",
-        )
     tokenizer = read_tokenizer(folder)
     if not tokenizer.eos_token:
         raise ModelError(

@@ -20,7 +20,7 @@ from llamaduo.finetuning.gguf_wheel import (
     unpack,
 )
 from llamaduo.finetuning.hub import download, is_cached, revision_of
-from llamaduo.finetuning.model_folder import check_model_folder, read_tokenizer
+from llamaduo.finetuning.model_folder import check_files, check_usable, read_tokenizer
 from llamaduo.finetuning.prepared import prepared
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.records import Checkpoint, Pair
@@ -34,12 +34,16 @@ _POSSIBLE = (
 )
 
 
-def obtain(settings: LocalSettings, cache: Path, root: Path | None = None) -> Checkpoint:
+def obtain(
+    settings: LocalSettings, cache: Path, root: Path | None = None, *, known: str = ""
+) -> Checkpoint:
     """The base model of ``settings``, checked, as a folder with safetensors.
 
     The embedded model, or a GGUF file, is unpacked once into ``cache``. A folder's name starts at
     ``root``, which is the configuration file's folder, or at the working directory without one.
-    What exists there, or is written like a path, is never looked for on the Hub.
+    What exists there, or is written like a path, is never looked for on the Hub. ``known`` is the
+    fingerprint of a model that was found usable before: its files are checked again, but
+    without transformers, which takes seconds to import.
 
     Raises:
         ModelError: it is missing, unsafe (pickle, ``auto_map``) or unsuitable.
@@ -47,13 +51,17 @@ def obtain(settings: LocalSettings, cache: Path, root: Path | None = None) -> Ch
     """
     _require_local_extra()
     folder = _folder(settings, cache, root or Path())
-    window, revision = check_model_folder(folder, needs_template=False), revision_of(folder)
-    folder = prepared(folder, cache, settings.model)
+    window, fingerprint = check_files(folder), fingerprint_of(folder)
+    revision = revision_of(folder)
+    if fingerprint != known:
+        check_usable(folder, needs_template=False)
+        folder = prepared(folder, cache, settings.model)
+        fingerprint = fingerprint_of(folder)
     return Checkpoint(
         model=settings.model,
         base=str(folder),
         window=window,
-        fingerprint=fingerprint_of(folder),
+        fingerprint=fingerprint,
         revision=revision,
     )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
@@ -37,6 +36,8 @@ def load_model(checkpoint: Checkpoint, *, as_trained: bool = False) -> Any:
             trust_remote_code=False,
         )
         if checkpoint.adapter is not None:
+            from peft import PeftModel  # takes over a second: not for a model without adapters
+
             model = PeftModel.from_pretrained(model, checkpoint.adapter)
             if not as_trained:
                 model = model.merge_and_unload()
@@ -53,6 +54,8 @@ def load_adapters(base: Checkpoint, adapters: Mapping[str, Path]) -> Any:
     Raises:
         ModelError: the base model or an adapter is not there.
     """
+    from peft import PeftModel
+
     for folder in adapters.values():
         _require(replace(base, adapter=str(folder)))
     model: Any = load_model(replace(base, adapter=None))

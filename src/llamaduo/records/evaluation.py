@@ -111,8 +111,9 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A 95 % interval, clustered by prompt: responses to one prompt are not independent. With
-    adaptive judging it is as much wider as it takes for those of all looks to hold together."""
+    """A 95 % interval, clustered by prompt: responses to one prompt are not independent. Where
+    judging was adaptive, those of what was judged are as much wider as it takes for the intervals
+    of all looks to hold together in 95 of 100 runs: see :attr:`JudgingEffort.confidence`."""
 
     low: float
     high: float
@@ -165,14 +166,16 @@ class WinRate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgingEffort:
     """What judging one set of responses took, in judgements: ``fixed`` is what K · M judgements
-    for every prompt by every judge would have been. ``standing`` is where the last of the
-    ``rounds`` left the target; ``stopping`` is ``judging.stopping``."""
+    for every prompt by every judge would have been. ``standing`` is where the whole intervals of
+    the last of the ``rounds`` left the target; ``stopping`` is ``judging.stopping``;
+    ``confidence`` what each interval of that look has by itself."""
 
     stopping: Literal["fixed", "adaptive"]
     rounds: int
     asked: int
     fixed: int
     standing: Standing
+    confidence: float = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,11 +297,21 @@ class JudgeReport:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelReport:
     """``judges.json``: the judges of one set of responses. ``alpha`` is Krippendorff's (interval
-    level) between judges, by metric; None with one judge, or where nothing varies."""
+    level) between judges, by metric; None with one judge, or where nothing varies.
+
+    ``of_controls`` says that judging went no further than the control responses, because a judge
+    is unfit by them: every figure is then of those.
+    """
 
     judges: tuple[JudgeReport, ...]
     alpha: dict[Metric, float | None]
     human: tuple[HumanAgreement, ...] = ()
+    of_controls: bool = False
+
+    @property
+    def unfit(self) -> tuple[JudgeFinding, ...]:
+        """The findings by which a judge's scores are no evidence."""
+        return tuple(one for judge in self.judges for one in judge.findings if one.unfit)
 
 
 # --- the verdict --------------------------------------------------------------------------

@@ -5,18 +5,19 @@ Scores compare only where the same prompts were asked, so that is found out firs
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from llamaduo.records import (
     InferenceFigures,
+    Measure,
     Metric,
     Pair,
     Response,
@@ -25,11 +26,22 @@ from llamaduo.records import (
     TrainingFigures,
     Verdict,
 )
-from llamaduo.reporting.panel import Aggregate, JudgementScore, PanelScore, panel_scores
+from llamaduo.reporting.compare_values import (
+    Apart,
+    Figure,
+    Values,
+    difference_in,
+    read_judgements,
+    values_of,
+)
+from llamaduo.reporting.panel import PanelScore, panel_scores
 from llamaduo.reporting.sets import latest_verdict, set_folder, set_words, split_of
 from llamaduo.reporting.setup import Setup, read_setup
 from llamaduo.service.calls import open_calls
-from llamaduo.storage.jsonl import dump_record, read_record, read_records
+from llamaduo.storage.jsonl import read_record, read_records
+from llamaduo.tasks.labels import with_labels
+from llamaduo.tasks.metrics import FREE_METRICS
+from llamaduo.tasks.settings import TaskSettings
 
 Chosen = tuple[Path, str | None]
 """A run directory and a set of it: ``base``, ``final``, a cycle's number, or None for the best."""
@@ -53,6 +65,7 @@ class Side:
     """The held-out prompts that this set answers: the instruction by pair id."""
     scores: Scores | None
     by_prompt: dict[str, PanelScore]
+    values: Mapping[Figure, Values]
     inference: InferenceFigures | None
     training: TrainingFigures | None
     verdict: Verdict | None
@@ -61,6 +74,11 @@ class Side:
     @property
     def judges(self) -> tuple[str, ...]:
         return tuple(sorted(self.scores.judges)) if self.scores else ()
+
+    @property
+    def thresholds(self) -> frozenset[int]:
+        panel = self.scores.panel if self.scores else {}
+        return frozenset(zeta for one in panel.values() for zeta in one.coverage_percentage)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -103,8 +121,12 @@ class PromptChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Both sides, and what differs. ``tallies`` and ``changes`` are empty where the prompts are
-    not the same."""
+    """Both sides, and what differs. ``tallies``, ``changes`` and ``paired`` are empty where the
+    prompts are not the same.
+
+    ``paired`` has the difference prompt by prompt, right minus left, of each figure's mean (None)
+    and of the share that reaches ζ, over the prompts that have one on both sides.
+    """
 
     left: Side
     right: Side
@@ -112,6 +134,7 @@ class Comparison:
     settings: tuple[Changed, ...]
     tallies: dict[Metric, Tally]
     changes: tuple[PromptChange, ...]
+    paired: Mapping[tuple[Figure, int | None], Measure]
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -123,8 +146,8 @@ class Comparison:
         return self.left.prompts.keys() == self.right.prompts.keys()
 
 
-def compare_sides(left: Chosen, right: Chosen) -> Comparison:
-    """Read both runs and lay them side by side.
+def compare_sides(left: Chosen, right: Chosen, apart: Apart) -> Comparison:
+    """Read both runs and lay them side by side; ``apart`` says how sure a difference is.
 
     Raises:
         UsageError: a run has no such set.
@@ -138,7 +161,8 @@ def compare_sides(left: Chosen, right: Chosen) -> Comparison:
     tallies = {metric: _tally(changes, metric) for metric in common} if changes else {}
     biggest = sorted(changes, key=lambda one: (-abs(one.difference), one.pair_id))[:BIGGEST]
     shown = tuple(one for one in biggest if abs(one.difference) > _ROUNDING)
-    return Comparison(*sides, warnings, settings, tallies, shown)
+    paired = dict(_paired(*sides, apart)) if same else {}
+    return Comparison(*sides, warnings, settings, tallies, shown, paired)
 
 
 # --- one side -----------------------------------------------------------------------------
@@ -150,15 +174,19 @@ def _side(run: Path, which: str | None) -> Side:
     folder, coverage = run / where, run / "coverage"
     held_out = split_of(where)
     pairs = read_records(coverage / f"{held_out}.jsonl", Pair)
+    responses = read_records(folder / "responses.jsonl", Response, torn_tail=True)
+    judgements, together = read_judgements(folder), setup.judging.aggregate
+    sections = _sections(run / "run.yaml")
     return Side(
         name=f"{run.resolve().name}, {set_words(where)}",
         setup=setup,
-        settings=_settings(run / "run.yaml"),
+        settings=_settings(sections),
         split=_one(coverage / "split.json", SplitFigures),
         held_out=held_out,
         prompts={pair.id: pair.instruction for pair in pairs},
         scores=_one(folder / "scores.json", Scores),
-        by_prompt=_by_prompt(folder, setup.judging.aggregate),
+        by_prompt=_by_prompt(responses, panel_scores(judgements, together)),
+        values=values_of(responses, judgements, pairs, _task(sections, coverage), together),
         inference=_one(folder / "inference.json", InferenceFigures),
         training=_one(folder / "training.json", TrainingFigures),
         verdict=(which and _one(folder / "verdict.json", Verdict)) or latest_verdict(run),
@@ -177,13 +205,11 @@ def _spent(path: Path) -> float:
         return calls.spent_usd()
 
 
-def _by_prompt(folder: Path, aggregate: Aggregate) -> dict[str, PanelScore]:
-    path = folder / "judgements.jsonl"
-    if not path.is_file():
-        return {}
-    scores = panel_scores(read_records(path, JudgementScore), aggregate)
+def _by_prompt(
+    responses: Sequence[Response], scores: Mapping[str, PanelScore]
+) -> dict[str, PanelScore]:
     prompts: dict[str, list[PanelScore]] = defaultdict(list)
-    for response in read_records(folder / "responses.jsonl", Response):
+    for response in responses:
         if response.id in scores:
             prompts[response.pair_id].append(scores[response.id])
     return {prompt: _mean(found) for prompt, found in prompts.items()}
@@ -198,12 +224,27 @@ def _mean(scores: list[PanelScore]) -> PanelScore:
     return PanelScore({metric: fmean(found) for metric, found in by_metric.items()})
 
 
-def _settings(path: Path) -> dict[str, Any]:
-    """Every setting by its dotted key, read plainly: another version's keys compare, too."""
-    values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    sections = {key: value for key, value in values.items() if key not in _NOT_COMPARED}
+def _sections(path: Path) -> dict[str, Any]:
+    """The configuration, read plainly: another version's keys compare, too."""
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    return values
+
+
+def _task(sections: Mapping[str, Any], coverage: Path) -> TaskSettings | None:
+    """The task with its labels, which free metrics depend on; None where another version means
+    something else."""
+    try:
+        task = TaskSettings.model_validate(sections.get("task", {}))
+    except ValidationError:
+        return None
+    return with_labels(task, read_records(coverage / "accepted.jsonl", Pair))
+
+
+def _settings(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting by its dotted key."""
+    compared = {key: value for key, value in sections.items() if key not in _NOT_COMPARED}
     return {
-        key: value for key, value in _flat(sections) if key.split(".")[-1] not in _OF_THE_MACHINE
+        key: value for key, value in _flat(compared) if key.split(".")[-1] not in _OF_THE_MACHINE
     }
 
 
@@ -268,82 +309,23 @@ def _tally(changes: tuple[PromptChange, ...], metric: Metric) -> Tally:
     return Tally(better, worse, len(gains) - better - worse)
 
 
-# --- as JSON ------------------------------------------------------------------------------
+def _paired(
+    left: Side, right: Side, apart: Apart
+) -> Iterator[tuple[tuple[Figure, int | None], Measure]]:
+    for figure, values in left.values.items():
+        for threshold in _thresholds(figure, left, right) if figure in right.values else ():
+            found = difference_in(values, right.values[figure], apart, threshold=threshold)
+            if found:
+                yield (figure, threshold), found
 
 
-def as_json(comparison: Comparison) -> dict[str, Any]:
-    """The comparison for a program; the sides are in the order in which they were named."""
-    return {
-        "same_prompts": comparison.same_prompts,
-        "same_split": _same_split(comparison),
-        "warnings": list(comparison.warnings),
-        "sides": [_side_as_json(side) for side in (comparison.left, comparison.right)],
-        "differences": {
-            metric: found
-            for metric in comparison.metrics
-            if (found := _differences(comparison, metric))
-        },
-        "free": _free_differences(comparison),
-        "settings": [_plain(one) for one in comparison.settings],
-        "prompts": {metric: _plain(one) for metric, one in comparison.tallies.items()},
-        "changes": [_change_as_json(one) for one in comparison.changes],
-    }
-
-
-def _change_as_json(change: PromptChange) -> dict[str, Any]:
-    return {
-        "pair_id": change.pair_id,
-        "prompt": change.prompt,
-        "left": dict(change.left.scores),
-        "right": dict(change.right.scores),
-        "difference": change.difference,
-    }
-
-
-def _same_split(comparison: Comparison) -> bool | None:
-    splits = comparison.left.split, comparison.right.split
-    return splits[0].sha256 == splits[1].sha256 if splits[0] and splits[1] else None
-
-
-def _side_as_json(side: Side) -> dict[str, Any]:
-    return {
-        "name": side.name,
-        "rehearsed": side.setup.llamaduo.rehearsed,
-        "split": _plain(side.split),
-        "scores": _plain(side.scores),
-        "inference": _plain(side.inference),
-        "training": _plain(side.training),
-        "verdict": _plain(side.verdict),
-        "usd": side.usd,
-    }
-
-
-def _differences(comparison: Comparison, metric: Metric) -> Mapping[str, float | None]:
-    """The panel's, right minus left, in points."""
-    sides = comparison.left.scores, comparison.right.scores
-    if not sides[0] or not sides[1]:
-        return {}
-    if metric not in sides[0].panel or metric not in sides[1].panel:
-        return {}
-    left, right = (scores.panel[metric] for scores in sides if scores)
-    shares = sorted(left.coverage_percentage.keys() & right.coverage_percentage.keys())
-    found = {
-        str(zeta): right.coverage_percentage[zeta] - left.coverage_percentage[zeta]
-        for zeta in shares
-    }
-    return {"mean_score": difference(left.mean_score, right.mean_score), **found}
-
-
-def _free_differences(comparison: Comparison) -> dict[str, float | None]:
-    """Of the metrics that cost nothing, right minus left."""
-    left, right = (s.scores.free if s.scores else {} for s in (comparison.left, comparison.right))
-    return {name: difference(left[name].value, right[name].value) for name in left if name in right}
+def _thresholds(figure: Figure, left: Side, right: Side) -> Iterator[int | None]:
+    """What there is of ``figure`` on both sides: its mean, and the shares that reach a ζ."""
+    yield None
+    if figure.metric not in FREE_METRICS:
+        yield from sorted(left.thresholds & right.thresholds)
 
 
 def difference(left: float | None, right: float | None) -> float | None:
     """Right minus left; None where one is unknown."""
     return None if left is None or right is None else right - left
-
-
-def _plain(record: object) -> Any:
-    return None if record is None else json.loads(dump_record(record))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from llamaduo.records import PANEL, Measure, Metric, MetricScores
 from llamaduo.reporting.compare import Comparison, Side, difference
+from llamaduo.reporting.compare_values import Figure
 from llamaduo.reporting.formatting import (
     UNKNOWN,
     count,
@@ -13,6 +14,7 @@ from llamaduo.reporting.formatting import (
     measured,
     measured_points,
     of,
+    points,
     ranged,
     usd,
 )
@@ -45,14 +47,6 @@ def _columns(
     )
 
 
-def signed(value: float | None) -> str:
-    """A difference: ``+1.2``, ``-0.4``, ``0.0``."""
-    if value is None:
-        return UNKNOWN
-    text = f"{value:+,.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
-
-
 # --- verdicts and scores ------------------------------------------------------------------
 
 
@@ -67,16 +61,20 @@ def _verdicts(comparison: Comparison) -> Table:
 
 
 def _scores(comparison: Comparison) -> Table:
-    columns = (*_columns(comparison, "Score", ranged=True), Column("Difference"))
+    difference_column = Column("Difference", ranged=True)
+    columns = (*_columns(comparison, "Score", ranged=True), difference_column)
     note = _SAME_PROMPTS if comparison.same_prompts else _OTHER_PROMPTS
     return Table("Scores", columns, tuple(_score_rows(comparison)), note)
 
 
 _SAME_PROMPTS = (
-    "The difference is right minus left, in points. In brackets the 95 % interval of each side,"
-    " clustered by prompt; it says nothing exact about the difference."
+    "The difference is right minus left, in points: with an interval the mean over the prompts that"
+    " have a score on both sides, prompt by prompt. In brackets the 95 % intervals, clustered by"
+    " prompt; where that of a difference holds 0, the two cannot be told apart."
 )
-_OTHER_PROMPTS = "The prompts are not the same on both sides: the differences mean little."
+_OTHER_PROMPTS = (
+    "The prompts are not the same on both sides: the differences mean little, and have no interval."
+)
 
 
 def _score_rows(comparison: Comparison) -> Iterator[Row]:
@@ -86,26 +84,32 @@ def _score_rows(comparison: Comparison) -> Iterator[Row]:
     panels = [scores.panel if scores else {} for scores in (left, right)]
     judges = sorted(set(comparison.left.judges) | set(comparison.right.judges))
     metrics = comparison.metrics
-    yield from _metric_rows("", metrics, *panels)
+    paired = comparison.paired
+    yield from _metric_rows("", metrics, panels, paired)
     for judge in judges if len(judges) > 1 else ():
         sides = [scores.judges.get(judge, {}) if scores else {} for scores in (left, right)]
-        yield from _metric_rows(f"{one_line(judge)}: ", metrics, *sides)
-    yield from _free_rows(left.free if left else {}, right.free if right else {})
+        yield from _metric_rows(judge, metrics, sides, paired)
+    yield from _free_rows(left.free if left else {}, right.free if right else {}, paired)
     yield from _service_rows(comparison)
 
 
+_Paired = Mapping[tuple[Figure, int | None], Measure]
+
+
 def _metric_rows(
-    prefix: str,
+    judge: str,
     metrics: Sequence[Metric],
-    left: Mapping[Metric, MetricScores],
-    right: Mapping[Metric, MetricScores],
+    sides: Sequence[Mapping[Metric, MetricScores]],
+    paired: _Paired,
 ) -> Iterator[Row]:
+    """Of a judge, or with "" of the panel."""
     for metric in metrics:
-        found = left.get(metric), right.get(metric)
-        name = prefix + words_of(metric)
-        yield _row(f"{name}, mean", *(_mean(one) for one in found))
+        found, figure = [scores.get(metric) for scores in sides], Figure(judge, metric)
+        name = f"{one_line(judge)}: {words_of(metric)}" if judge else words_of(metric)
+        yield _row(f"{name}, mean", map(_mean, found), paired.get((figure, None)))
         for zeta in sorted({z for one in found if one for z in one.coverage_percentage}):
-            yield _row(f"{name} ≥ {zeta}, %", *(_share(one, zeta) for one in found))
+            shares = (_share(one, zeta) for one in found)
+            yield _row(f"{name} ≥ {zeta}, %", shares, paired.get((figure, zeta)))
 
 
 _Known = tuple[float | None, str]
@@ -125,10 +129,13 @@ def _share(scores: MetricScores | None, zeta: int) -> _Known:
     return share, ranged(share, scores.intervals.get(zeta))
 
 
-def _free_rows(left: Mapping[str, Measure], right: Mapping[str, Measure]) -> Iterator[Row]:
+def _free_rows(
+    left: Mapping[str, Measure], right: Mapping[str, Measure], paired: _Paired
+) -> Iterator[Row]:
     for name in dict.fromkeys((*left, *right)):
-        sides = (left.get(name), right.get(name))
-        yield _row(title_of(name), *((one.value if one else None, measured(one)) for one in sides))
+        found = (left.get(name), right.get(name))
+        known = ((one.value if one else None, measured(one)) for one in found)
+        yield _row(title_of(name), known, paired.get((Figure("", name), None)))
 
 
 def _service_rows(comparison: Comparison) -> Iterator[Row]:
@@ -138,16 +145,20 @@ def _service_rows(comparison: Comparison) -> Iterator[Row]:
         found = [one.versus_service.get(metric) if one else None for one in sides]
         if any(found):
             name = f"{words_of(metric)}, above the service LLM"
-            yield _row(name, *((m.value if m else None, measured_points(m)) for m in found))
+            yield _row(name, ((m.value if m else None, measured_points(m)) for m in found))
     rates = [one.win_rates.get(PANEL) if one else None for one in sides]
     if any(rates):
         found = [one.rate if one else None for one in rates]
         words = "win rate against the service LLM, %"
-        yield _row(words, *((m.value if m else None, measured(m)) for m in found))
+        yield _row(words, ((m.value if m else None, measured(m)) for m in found))
 
 
-def _row(name: str, left: _Known, right: _Known) -> Row:
-    return name, left[1], right[1], signed(difference(left[0], right[0]))
+def _row(name: str, sides: Iterable[_Known], paired: Measure | None = None) -> Row:
+    """Both figures, and how they differ: prompt by prompt where that is known."""
+    left, right = sides
+    plain = difference(left[0], right[0])
+    apart = measured_points(paired) if paired and plain is not None else points(plain)
+    return name, left[1], right[1], apart
 
 
 # --- prompts ------------------------------------------------------------------------------
@@ -175,7 +186,7 @@ def _changes(comparison: Comparison) -> Table:
             one_line(one.prompt, _LONGEST),
             decimal(one.left.middle),
             decimal(one.right.middle),
-            signed(one.difference),
+            points(one.difference),
             one.pair_id,
         )
         for one in comparison.changes

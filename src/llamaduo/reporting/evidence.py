@@ -100,6 +100,12 @@ class Evidence:
             return None
         return next((c for c in self.cycles if c.cycle == verdict.best_cycle), None)
 
+    @property
+    def stopped_judging(self) -> AnsweredSet | None:
+        """The set whose judging ended, before there were scores, by a judge that is unfit."""
+        begun = (one for one in self.sets() if one.answers.scores is None)
+        return next((o for o in begun if o.answers.judges and o.answers.judges.unfit), None)
+
     def sets(self) -> Iterator[AnsweredSet]:
         """Base, every cycle and the ceiling, then final and its own, as far as they have begun."""
         if self.base != NOTHING:
@@ -113,7 +119,14 @@ class Evidence:
         if self.service_final != NOTHING:
             yield AnsweredSet(SERVICE_FINAL, self.service_final, ceiling=True)
 
-    # --- metrics and references -----------------------------------------------------------
+    # --- intervals, metrics and references ------------------------------------------------
+
+    @property
+    def interval_words(self) -> str:
+        """What the intervals of judged figures are."""
+        if self.setup.judging.stopping != "adaptive":
+            return "95 % interval"
+        return "interval (95 %; where judging was adaptive, 95 % for all its looks together)"
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -77,6 +77,11 @@ def headline(evidence: Evidence) -> Headline:
 
 
 def _reason(evidence: Evidence, verdict: Verdict | None) -> str:
+    if stopped := evidence.stopped_judging:
+        return (
+            f"Judging stopped ({stopped.words}) because a judge is unfit: nothing can pass by its"
+            " scores. This report shows how far the run got."
+        )
     if verdict is None:
         return "No cycle has been judged yet; this report shows how far the run got."
     if evidence.verdict is None:
@@ -99,12 +104,13 @@ def _score_facts(evidence: Evidence) -> Iterator[Fact]:
     for free, least in target.free.items():
         yield _free_fact(evidence, free, least, name)
     if target.win_rate is not None and (rate := best.win_rates.get(PANEL)):
-        notes = [_interval(rate.rate.interval), f"target {decimal(target.win_rate)}"]
+        notes = [_interval(rate.rate.interval, best), f"target {decimal(target.win_rate)}"]
         yield Fact(f"Win rate, {name}", f"{decimal(rate.rate.value)} %", _joined(notes))
 
 
 def _score_fact(evidence: Evidence, metric: Metric, name: str) -> Fact:
-    best = _panel(evidence.best.answers.scores if evidence.best else None, metric)
+    whole = evidence.best.answers.scores if evidence.best else None
+    best = _panel(whole, metric)
     target = evidence.setup.target_of(metric).mean_score
     others = (
         ("base model", evidence.base.scores),
@@ -112,7 +118,7 @@ def _score_fact(evidence: Evidence, metric: Metric, name: str) -> Fact:
         ("final split", evidence.final.scores),
     )
     notes = [
-        _interval(best.interval if best else None),
+        _interval(best.interval if best else None, whole),
         f"target {decimal(target)}" if target is not None else "",
         *(f"{who} {decimal(_mean(scores, metric))}" for who, scores in others if scores),
     ]
@@ -132,10 +138,13 @@ def _free_fact(evidence: Evidence, free: str, target: float, name: str) -> Fact:
     return Fact(title, decimal(best.value if best else None), _joined(notes))
 
 
-def _interval(interval: Interval | None) -> str:
+def _interval(interval: Interval | None, scores: Scores | None = None) -> str:
+    """The interval of a free metric, or, with ``scores``, of what they have from judges."""
     if interval is None:
         return ""
-    return f"95 % interval {decimal(interval.low)} to {decimal(interval.high)}"
+    confidence = scores.effort.confidence if scores and scores.effort else 0.95
+    low, high = decimal(interval.low), decimal(interval.high)
+    return f"{100 * confidence:.4g} % interval {low} to {high}"
 
 
 def _joined(notes: list[str]) -> str:

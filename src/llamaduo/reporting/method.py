@@ -148,7 +148,8 @@ def _target(evidence: Evidence, metric: Metric) -> Iterator[str]:
 
 _INTERVALS = (
     "95 %, clustered by prompt, because responses to one prompt are not independent: Student’s t"
-    " for means and differences, Wilson’s on an effective sample size for shares"
+    " for means and differences, Wilson’s on an effective sample size for shares; where judging was"
+    " adaptive, 95 % for all its looks together (Šidák)"
 )
 
 

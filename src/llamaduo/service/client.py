@@ -5,8 +5,9 @@ What becomes of a question is in :mod:`llamaduo.service.asking`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from llamaduo.errors import UsageError
 from llamaduo.redaction.redactor import Redactor
@@ -19,6 +20,10 @@ from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.retry import Backoff
 from llamaduo.service.settings import ServiceSettings
 from llamaduo.service.transport import RecordingTransport
+from llamaduo.service.wires import Wires
+
+if TYPE_CHECKING:
+    import httpx2
 
 _CONNECT_SECONDS = 10.0
 
@@ -85,14 +90,9 @@ async def connect(
     key = credentials.key_of(settings)
     seconds = settings.timeout_seconds
     timeout = httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds / 2))
-    limits = httpx2.Limits(max_connections=address.in_flight(settings))
-    # Loopback never goes through a proxy, whatever the environment says.
-    wire = httpx2.AsyncClient(
-        timeout=timeout, limits=limits, trust_env=not address.is_loopback(settings)
-    )
     recording = RecordingTransport(
         ledger,
-        wire,
+        Wires(_clients(settings, timeout), address.in_flight(settings)),
         seconds=seconds,
         secret=key,
         credentials=credentials.credentials_of(settings),
@@ -106,3 +106,17 @@ async def connect(
             yield Asking(
                 settings, ledger, model, budget_usd, backoff or Backoff(), batcher, redactor, pacer
             )
+
+
+def _clients(
+    settings: ServiceSettings, timeout: httpx2.Timeout
+) -> Callable[[httpx2.Limits], httpx2.AsyncClient]:
+    """What makes a client. All of them share the certificates, which take long to load."""
+    import httpx2
+
+    # Loopback never goes through a proxy, whatever the environment says.
+    trusting = not address.is_loopback(settings)
+    certificates = httpx2.create_ssl_context(trust_env=trusting)
+    return lambda limits: httpx2.AsyncClient(
+        timeout=timeout, limits=limits, trust_env=trusting, verify=certificates
+    )

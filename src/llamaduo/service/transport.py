@@ -22,6 +22,7 @@ from llamaduo.service.ledger import Attempt, Ledger, RawReply, Sent
 from llamaduo.service.masking import masked
 from llamaduo.service.pacing.pacer import Turn
 from llamaduo.service.secrets import Secret
+from llamaduo.service.wires import Wires
 
 CALL: ContextVar[Call] = ContextVar("CALL")
 CONTROL: ContextVar[Control] = ContextVar("CONTROL")
@@ -95,7 +96,7 @@ def control_call(purpose: str, pairs: tuple[str, ...] = ()) -> Iterator[Control]
 
 
 class RecordingTransport(httpx2.AsyncBaseTransport):
-    """Sends over ``wire``, at most once per call, within ``seconds``.
+    """Sends over ``wires``, at most once per call, within ``seconds``.
 
     ``secret`` is the API key: a server that echoes it does not get it into the ledger.
     ``credentials`` add what a cloud wants to each request as it leaves. ``door`` looks at each
@@ -105,7 +106,7 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
     def __init__(
         self,
         ledger: Ledger,
-        wire: httpx2.AsyncClient,
+        wires: Wires,
         *,
         seconds: float,
         secret: Secret,
@@ -115,7 +116,7 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
         self._door = door
         self._credentials = credentials or InTheRequest()
         self._ledger = ledger
-        self._wire = wire
+        self._wires = wires
         self._seconds = seconds
         self._secret = secret.reveal().encode()
 
@@ -137,7 +138,7 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        await self._wire.aclose()
+        await self._wires.aclose()
 
     async def _send(self, request: httpx2.Request, call: Call) -> RawReply:
         host, size = request.url.netloc.decode(), len(await request.aread())
@@ -196,8 +197,8 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
     async def _exchange(self, request: httpx2.Request) -> httpx2.Response:
         await self._authorize(request)
         try:
-            async with asyncio.timeout(self._seconds):
-                return await _whole(await self._wire.send(request, auth=None, stream=True))
+            async with self._wires.one() as wire, asyncio.timeout(self._seconds):
+                return await _whole(await wire.send(request, auth=None, stream=True))
         except TimeoutError as error:
             raise httpx2.ReadTimeout(f"no reply within {self._seconds:g} s") from error
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
-from llamaduo.tasks.code_pieces import Piece, has_trace, pieces
+from llamaduo.tasks.code_pieces import Piece, pieces
 from llamaduo.tasks.json_fields import NotJSON, parse_json
 
 MOST_CHARACTERS: Final = 20_000
@@ -35,18 +35,25 @@ _GRAMMARS: Final[Mapping[str, tuple[str, str]]] = {
 def parses(response: str, reference: str = "") -> bool | None:
     """Whether all code in ``response`` parses; None where that cannot be told.
 
-    A response without a trace of code does not parse if ``reference`` has code that could be
-    told; else nothing is told.
+    Where it can be told of ``reference``, a response of which it cannot does not parse: it has no
+    code, or none that can be told from prose or from a language nobody reads. Left out instead, it
+    would let a target be met by the few that can be told.
     """
-    found = list(pieces(response))
-    if not found and not has_trace(response):
-        return False if _all_parse(pieces(reference)) is not None else None
-    return _all_parse(found)
+    told = _all_parse(pieces(response))
+    if told is None and _all_parse(pieces(reference)) is not None:
+        return False
+    return told
 
 
 def _all_parse(found: Iterable[Piece]) -> bool | None:
     told = [answer for piece in found if (answer := _parses(piece)) is not None]
     return all(told) if told else None
+
+
+def lacking(text: str) -> frozenset[str]:
+    """The languages of code in ``text`` that a grammar which is not installed would tell of."""
+    languages = {language for piece in pieces(text) for language in piece.languages}
+    return frozenset(one for one in languages & _GRAMMARS.keys() if _parser(one) is None)
 
 
 def _parses(piece: Piece) -> bool | None:

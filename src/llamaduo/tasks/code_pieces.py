@@ -102,11 +102,6 @@ class Piece:
     sure: bool
 
 
-def has_trace(text: str) -> bool:
-    """Whether a line of ``text`` looks like code, or fences some."""
-    return any(_FENCE.match(line) or _CODE_LINE.search(line) for line in text.split("\n"))
-
-
 def pieces(text: str) -> Iterator[Piece]:
     """Every piece of code in ``text`` that may be in a language which we can read."""
     blocks = list(_fenced(text))

@@ -32,7 +32,7 @@ def parse_json(text: str) -> Any:
     Raises:
         NotJSON: anything else, what is too long or nested too deep included.
     """
-    if len(text) > MOST_CHARACTERS or _depth(text) > DEEPEST:
+    if len(text) > MOST_CHARACTERS or is_too_deep(text):
         raise NotJSON("too long, or nested too deep")
     try:
         return json.loads(
@@ -44,9 +44,23 @@ def parse_json(text: str) -> Any:
         raise NotJSON(str(error)) from error
 
 
+def is_too_deep(text: str) -> bool:
+    """Whether brackets nest deeper than :data:`DEEPEST` outside strings. Decoders recurse, so this
+    comes before them."""
+    if text.count("[") + text.count("{") <= DEEPEST:  # nearly always, and told at once
+        return False
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if depth > DEEPEST:
+            return True
+    return False
+
+
 def satisfies(text: str, schema: Mapping[str, Any]) -> bool | None:
     """Whether ``text`` is JSON of ``schema``. None where nobody can tell: the schema is none, or
-    refers to what is not there. What takes too long to check does not satisfy it."""
+    refers to what is not there. What takes too long to check does not satisfy it, nor a number
+    that is out of range."""
     check = _checker(json.dumps(schema, sort_keys=True))
     if check is None:
         return None
@@ -77,18 +91,6 @@ def field_agreement(response: str, reference: str) -> float | None:
 
 
 # --- reading ------------------------------------------------------------------------------
-
-
-def _depth(text: str) -> int:
-    """How deep brackets nest outside strings. The decoder recurses, so this comes first."""
-    depth = deepest = 0
-    for token in _STRING_OR_BRACKET.finditer(text):
-        if token[0] in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif token[0] in "]}":
-            depth -= 1
-    return deepest
 
 
 def _unique_keys(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -122,9 +124,8 @@ def _agreement(a: Any, b: Any) -> tuple[int, int]:
     agreed = total = 0
     for key in ours.keys() | theirs.keys():
         both = key in ours and key in theirs
-        right, of = (
-            _agreement(ours[key], theirs[key]) if both else (0, _leaves({**theirs, **ours}[key]))
-        )
+        one = ours[key] if key in ours else theirs[key]
+        right, of = _agreement(one, theirs[key]) if both else (0, _leaves(one))
         agreed, total = agreed + right, total + of
     return agreed, total
 
@@ -142,9 +143,9 @@ def _leaves(value: Any) -> int:
 
 
 def _plain(leaf: Any) -> Any:
-    """What is compared of a leaf: 1 equals 1.0 but not true."""
+    """What is compared of a leaf: 1 equals 1.0 but not true, and an empty text no empty list."""
     if isinstance(leaf, str):
-        return leaf.split()
+        return (str, leaf.split())
     return (bool, leaf) if isinstance(leaf, bool) else leaf
 
 
@@ -156,10 +157,11 @@ class _TooMuchWork(Exception):
 
 
 @lru_cache(maxsize=256)
-def _checker(schema: str) -> Callable[[Any], bool] | None:
+def _checker(schema: str) -> Callable[[Any], bool | None] | None:
     """Whether a value satisfies ``schema`` (JSON), as a function; None where that cannot be told.
 
-    What it makes fetches nothing, and gives up when it follows too much.
+    What it makes fetches nothing, and gives up when it follows too much. It, too, returns None
+    where that cannot be told: deep in the schema a reference may lead nowhere.
     """
     from jsonschema.exceptions import SchemaError
     from jsonschema.validators import validator_for
@@ -173,13 +175,15 @@ def _checker(schema: str) -> Callable[[Any], bool] | None:
         if followed > _MOST_REFERENCES:
             raise _TooMuchWork
 
-    def check(value: Any) -> bool:
+    def check(value: Any) -> bool | None:
         nonlocal followed
         followed = 0
         try:
             return bool(validator.is_valid(value))
-        except (_TooMuchWork, RecursionError):
+        except (_TooMuchWork, RecursionError, OverflowError):  # the last: 10**400, "multipleOf" 0.1
             return False
+        except Unresolvable:
+            return None
 
     try:
         read = json.loads(schema)

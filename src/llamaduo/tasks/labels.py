@@ -51,6 +51,12 @@ def label_set(task: TaskSettings, pairs: Sequence[Pair]) -> tuple[str, ...]:
     return tuple(sorted(max(sorted(c), key=c.__getitem__) for c in spellings.values()))
 
 
+def with_labels(task: TaskSettings, pairs: Sequence[Pair]) -> TaskSettings:
+    """``task`` with the labels that all pairs of a run have, so that each of its splits is measured
+    by the same ones: a small split may lack some, or look like no closed set at all."""
+    return task.model_copy(update={"labels": label_set(task, pairs)})
+
+
 def label_in(text: str, labels: Sequence[str]) -> str | None:
     """The one of ``labels`` that ``text`` gives; None where it gives none, or more than one.
 

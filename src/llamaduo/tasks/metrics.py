@@ -50,11 +50,12 @@ def measured(
 ) -> dict[str, float]:
     """Every free metric that ``response`` to ``pair`` has, by name, 0 to 100.
 
-    All but ``rouge_l`` and ``field_accuracy`` are 0 or 100. A metric is left out where it cannot
-    be told, and is never a zero then: ``label_accuracy`` where the reference gives none of
+    All but ROUGE-L and field accuracy are 0 or 100. A metric is left out where the reference gives
+    nothing to tell it by, and is never a zero then: ``label_accuracy`` where it gives none of
     ``labels`` (see :func:`llamaduo.tasks.labels.label_set`); ``schema_validity`` and
-    ``field_accuracy`` without a JSON Schema of the pair or the task, the latter also where the
-    reference is not JSON; ``parses`` where :func:`llamaduo.tasks.code.parses` cannot tell.
+    ``field_accuracy`` without a JSON Schema of the pair or the task, the latter also where it is
+    not JSON; ``parses`` where :func:`llamaduo.tasks.code.parses` finds no code in it that it can
+    tell of.
     """
     reference = pair.response
     schema = task.json_schema if pair.json_schema is None else pair.json_schema

@@ -8,12 +8,12 @@ of them was changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields, replace
 
 from llamaduo.assessment import judging_of, rules_of
-from llamaduo.errors import ExtraMissing
+from llamaduo.errors import ExtraMissing, RunError
 from llamaduo.evaluation.adaptive import plan_looks
 from llamaduo.evaluation.assess import Material, conclude
 from llamaduo.evaluation.compare import compare
@@ -27,13 +27,17 @@ from llamaduo.records import (
     Judged,
     Judgement,
     Judgements,
+    Measure,
+    Pair,
     PanelReport,
     Response,
+    Scores,
     Unscored,
 )
 from llamaduo.service.protocol import ServiceLLM
 from llamaduo.service.replay import NOT_STORED, replaying
 from llamaduo.service.settings import ServiceSettings
+from llamaduo.tasks.code import lacking
 from llamaduo.verification.checks import Finding, figures_in
 from llamaduo.verification.records import Records
 
@@ -105,20 +109,66 @@ def scored(records: Records, finding: Finding, where: str) -> None:
         comparisons=recorded.comparisons,
         ceiling=_ceiling(records, where),
     )
-    rules = rules_of(
-        records.config.model_copy(update=_without_person(records)), records.root, where, ()
-    )
+    config = records.config.model_copy(update=_without_person(records))
+    accepted = records.many("coverage/accepted.jsonl", Pair)
+    rules = rules_of(config, records.root, where, (), accepted)
     again = conclude(material, rules)
     scores = records.scores(where)
     if scores.effort and again.scores.effort:
         took = replace(again.scores.effort, standing=scores.effort.standing)
         again = replace(again, scores=replace(again.scores, effort=took))
     report = records.one(f"{where}/judges.json", PanelReport)
-    breakdown = records.one(f"{where}/breakdown.json", Breakdown)
+    recorded_as = _Figures(scores, records.one(f"{where}/breakdown.json", Breakdown))
+    derived = _Figures(again.scores, again.breakdown)
     finding.checked += figures_in(again.scores)
-    finding.same("scores.json", scores, again.scores)
-    finding.same("breakdown.json", breakdown, again.breakdown)
+    if recorded_as != derived and (languages := _languages_lacking(records, material)):
+        finding.left_out = _NO_GRAMMAR.format(languages=", ".join(languages))
+        recorded_as, derived = recorded_as.without(_PARSES), derived.without(_PARSES)
+    finding.same("scores.json", recorded_as.scores, derived.scores)
+    finding.same("breakdown.json", recorded_as.breakdown, derived.breakdown)
     finding.same("judges.json", report, replace(again.report, human=report.human))
+
+
+# --- what only some machines can tell -----------------------------------------------------
+
+_PARSES = "parses"
+_NO_GRAMMAR = (
+    "Whether code parses was not derived again, all else was: no grammar for {languages} is"
+    " installed here, as there may have been where the run was made. pip install -c"
+    " constraints.txt 'llamaduo[code]', then verify again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What is measured of a set of responses."""
+
+    scores: Scores
+    breakdown: Breakdown
+
+    def without(self, metric: str) -> _Figures:
+        """The same, but for one metric that costs nothing."""
+        scores = replace(
+            self.scores,
+            free=_but(metric, self.scores.free),
+            versus_service=_but(metric, self.scores.versus_service),
+        )
+        slices = (replace(s, measures=_but(metric, s.measures)) for s in self.breakdown.slices)
+        return _Figures(scores, replace(self.breakdown, slices=tuple(slices)))
+
+
+def _but(metric: str, measures: Mapping[str, Measure]) -> dict[str, Measure]:
+    return {name: measure for name, measure in measures.items() if name != metric}
+
+
+def _languages_lacking(records: Records, material: Material) -> list[str]:
+    """The programming languages in prompts' references and responses without a grammar here."""
+    if records.config.task.kind != "coding":
+        return []
+    ceiling = material.ceiling.responses if material.ceiling else ()
+    texts = {one.text for one in (*material.responses, *ceiling)}
+    texts |= {pair.response for pair in material.pairs}
+    return sorted({language for text in texts for language in lacking(text)})
 
 
 # --- the records --------------------------------------------------------------------------
@@ -147,8 +197,17 @@ def _recorded(records: Records, where: str) -> _Calls:
 
 
 def _rounds(records: Records, where: str) -> int:
+    """How many rounds of judging there were.
+
+    Raises:
+        RunError: more than may be, or none.
+    """
     effort = records.scores(where).effort
-    return effort.rounds if effort else 1
+    rounds = effort.rounds if effort else 1
+    most = len(plan_looks(_responses(records, where), judging_of(records.config, where)).rounds)
+    if not 1 <= rounds <= most:
+        raise RunError(f"{where}/scores.json: effort.rounds is {rounds}, of {most} at most.")
+    return rounds
 
 
 def _compares(records: Records, where: str) -> bool:

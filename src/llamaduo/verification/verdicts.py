@@ -34,9 +34,9 @@ def verdicts(records: Records, finding: Finding) -> None:
         finding.differ(f"verdict.json is of cycle {run.cycle}, which was not judged")
     else:
         possible = list(_possible(records, run.cycle))
-        _compare(finding, "verdict.json", run, _on_final(records, possible) + possible)
+        _compare(finding, "verdict.json", run, _on_final(records, possible))
         # It may be changed when a run is carried on, so a verdict is worth what its target is.
-        target = ", ".join(in_words(records.config.target))
+        target = ", ".join(in_words(records.config.target, records.config.judging))
         finding.notes.append(f"The target in run.yaml: {target}.")
     if records.rehearsed:
         finding.notes.append("A rehearsal, says run.yaml: its service LLM was a program.")
@@ -63,8 +63,13 @@ def _possible(records: Records, cycle: int) -> Iterator[Verdict]:
 
 
 def _on_final(records: Records, possible: list[Verdict]) -> list[Verdict]:
-    """The same, with what the final split says, or that the budget ended before it was judged."""
-    return [_with_final(records, one) for one in possible]
+    """The same, with what the final split says, or that the budget ended before it was judged.
+
+    A loop that its own budget ended has not looked at the final split, so its verdict may stand as
+    it is. A pass may not: it is what the final split has to confirm.
+    """
+    cut_short = [one for one in possible if one.outcome != "passed"]
+    return [_with_final(records, one) for one in possible] + cut_short
 
 
 def _with_final(records: Records, verdict: Verdict) -> Verdict:
@@ -73,7 +78,8 @@ def _with_final(records: Records, verdict: Verdict) -> Verdict:
         return verdict
     if records.is_finished(f"{where}/judge"):
         return confirm(verdict, records.scores(where), target)
-    if records.config.limits.budget_usd is not None:
+    has_to_stand_there = target.not_worse_than_service_by is not None
+    if records.config.limits.budget_usd is not None or has_to_stand_there:
         return unconfirmed(verdict, target)
     return verdict
 

@@ -68,6 +68,8 @@ def _carry_out(one: _Inspection, records: Records) -> Check:
         finding.differ(error.message)
     except KeyError as stranger:
         finding.differ(f"a record names {stranger}, which is not there")
+    except (ArithmeticError, IndexError, ValueError) as error:
+        finding.differ(f"the records have values that nothing can be computed from: {error}")
     except OSError as error:
         finding.differ(f"{error.filename or records.root}: {error.strerror}")
     return finding.close(one.name, one.unit, one.against)

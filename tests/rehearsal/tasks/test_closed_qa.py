@@ -70,6 +70,7 @@ def test_no_question_or_statement_stands_for_two_facts() -> None:
         (OPENING, "8:30 pm", "8:30 am", 25, 35),
         (OPENING, "8:30 am or 7 am", "8:30 am", 35, 45),
         (OPENING, "7 am", "8:30 am", 5, 15),
+        (OPENING, "It is not 8:30 am.", "8:30 am", 25, 35),
         (OPENING, "The text does not say.", "8:30 am", 5, 15),
         (PRICE, "7", "7 euros", 94, 100),
         (PRICE, "7 euros, on Mill Lane", "7 euros", 35, 45),
@@ -86,6 +87,15 @@ def test_grades(question: str, response: str, expected: str, lowest: int, highes
     found = scores(question, response, expected)
     assert lowest <= min(found)
     assert max(found) <= highest
+
+
+def test_not_to_open_on_a_day_is_to_be_closed() -> None:
+    text = "Here is the Redwing Museum. Friday is the day off."
+    prompt = f"Text:\n{text}\n\nQuestion: Which day is it closed?"
+    chance = random.Random(2)
+    for response, lowest in (("It does not open on Friday.", 84), ("It is not Friday.", 25)):
+        found = [CLOSED_QA.grade(prompt, response, "Friday", chance).score for _ in range(20)]
+        assert lowest <= min(found) <= max(found) <= lowest + 10
 
 
 def test_texts_hardly_ever_cover_each_other() -> None:

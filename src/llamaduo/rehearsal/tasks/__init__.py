@@ -6,11 +6,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from llamaduo.rehearsal.tasks.closed_qa import CLOSED_QA
+from llamaduo.rehearsal.tasks.coding import CODING
 from llamaduo.rehearsal.tasks.known import KnownTask
+from llamaduo.rehearsal.tasks.summarization import SUMMARIZATION
 from llamaduo.rehearsal.tasks.triage import TRIAGE
 from llamaduo.tasks.settings import TaskKind
 
-TASKS: Final[dict[TaskKind, KnownTask]] = {task.kind: task for task in (TRIAGE, CLOSED_QA)}
+TASKS: Final[dict[TaskKind, KnownTask]] = {
+    task.kind: task for task in (TRIAGE, CLOSED_QA, SUMMARIZATION, CODING)
+}
 
 
 def task_of(pairs: Iterable[tuple[str, str]]) -> KnownTask | None:

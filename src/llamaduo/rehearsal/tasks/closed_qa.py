@@ -23,6 +23,7 @@ from llamaduo.rehearsal.tasks.places import (
 _UNITS: Final = (frozenset({"am", "pm"}), frozenset(end.lower() for end in STREET_ENDS))
 """Words that are part of an answer, but nothing without what they belong to."""
 _OF_NO_WEIGHT: Final = frozenset({"euro", "euros", "people", "bus", "the", "a", "at", "on", "in"})
+_DENIALS: Final = frozenset({"not", "never", "isn", "wasn", "doesn"})
 _SPELLINGS: Final = (
     (re.compile(r"\b([ap])\.m\b\.?"), r"\1m"),
     (re.compile(r"(\d)\.(\d\d)(?= ?[ap]m)"), r"\1:\2"),
@@ -54,8 +55,9 @@ def _near_copy(prompt: str, chance: random.Random) -> str:
 def _grade(prompt: str, response: str, expected: str, chance: random.Random) -> Grade:
     """Agreement in meaning: 94 to 100 where the answer is right, less two points for each word
     beside it, down to 70. A part of it (a first name, a time without half of the day) 45 to 78;
-    right beside other facts 37 to 43; the wrong half of the day 27 to 33; the right first name with
-    a wrong last one 17 to 23; another fact 7 to 13; no answer at all 0 to 5.
+    right beside other facts 37 to 43; the wrong half of the day, or the right answer denied, 27 to
+    33; the right first name with a wrong last one 17 to 23; another fact 7 to 13; no answer at all
+    0 to 5.
     """
     if not _content(response):
         return Grade(chance.randint(0, 5), "it says nothing")
@@ -72,6 +74,8 @@ def _grade_words(prompt: str, found: Sequence[str], expected: Sequence[str], noi
         return Grade(48 + noise, "only a part of the answer is right")
     if missing:
         return Grade(20 + noise, "the answer is another, though a part of it is the same")
+    if _is_denied(found):
+        return Grade(30 + noise, "the answer is denied")
     if _rivals(prompt, found, expected):
         return Grade(40 + noise, "the answer stands beside others")
     return _grade_right(found, expected, units, noise)
@@ -87,6 +91,11 @@ def _grade_right(
     clutter = 2 * sum(word not in expected for word in found)
     reason = "the answer is right" + (", with words around it" if clutter else "")
     return Grade(max(73, 97 - clutter) + noise, reason)
+
+
+def _is_denied(found: Sequence[str]) -> bool:
+    """Whether a response says that it is not so. Not to open on a day is to be closed."""
+    return not _DENIALS.isdisjoint(found) and "open" not in found
 
 
 def _rivals(prompt: str, found: Sequence[str], expected: Sequence[str]) -> bool:

@@ -62,7 +62,8 @@ def _figures(evidence: Evidence) -> Iterator[Figure]:
 
 _SCORES = (
     "Every set of responses from the base model on. Lines join the cycles, which are judged on the"
-    " test split; bars are 95 % intervals, clustered by prompt; dotted lines are targets."
+    " test split; bars are the intervals of the table, clustered by prompt; dotted lines are"
+    " targets."
 )
 _DENSITY = (
     "Where the responses of each set lie, by the panel’s score of each response. A line encloses"

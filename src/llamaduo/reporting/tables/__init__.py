@@ -10,6 +10,7 @@ from llamaduo.reporting.tables.egress import egress, personal_data
 from llamaduo.reporting.tables.forecast import calls_ahead, work_ahead
 from llamaduo.reporting.tables.funnel import funnel_table
 from llamaduo.reporting.tables.judges import (
+    agreement_table,
     finding_words,
     findings,
     judge_report,
@@ -31,6 +32,7 @@ __all__ = [
     "Row",
     "Table",
     "Weakness",
+    "agreement_table",
     "break_even",
     "calls_ahead",
     "differences",

@@ -48,12 +48,13 @@ def finding_words(finding: JudgeFinding) -> str:
 
 
 def judge_report(evidence: Evidence) -> tuple[Table, ...]:
-    """The judges of the best cycle, or of the last set with a report, and a person beside them."""
+    """The judges of the set that judging stopped at, or of the best cycle, or of the last set with
+    a report; and a person beside them."""
     reported = [one for one in evidence.sets() if one.answers.judges]
     best = [one for one in reported if one.cycle and one.cycle == evidence.best]
     if not reported:
         return ()
-    return tuple(_tables((best or reported)[-1], evidence))
+    return tuple(_tables(evidence.stopped_judging or (best or reported)[-1], evidence))
 
 
 def _tables(one: AnsweredSet, evidence: Evidence) -> Iterator[Table]:
@@ -69,9 +70,10 @@ def _tables(one: AnsweredSet, evidence: Evidence) -> Iterator[Table]:
         for name in _cells(report.judges[0], evidence)
     )
     note = " ".join([*_alpha(report, evidence), _JUDGES, *_snapshots(report)])
-    yield Table(f"The judges of {one.words}", columns, rows, note)
+    by = ", by control responses alone" if report.of_controls else ""
+    yield Table(f"The judges of {one.words}{by}", columns, rows, note)
     if report.human:
-        yield _human(report.human, evidence)
+        yield agreement_table(report.human, evidence)
 
 
 _JUDGES = (
@@ -124,7 +126,8 @@ def _alpha(report: PanelReport, evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _human(found: tuple[HumanAgreement, ...], evidence: Evidence) -> Table:
+def agreement_table(found: tuple[HumanAgreement, ...], evidence: Evidence) -> Table:
+    """How every judge, and the panel, agrees with a person."""
     columns = (
         Column("Judge", numeric=False),
         Column("Metric", numeric=False),
@@ -198,9 +201,14 @@ def _saved(asked: int, fixed: int) -> float | None:
 
 def _effort_note(efforts: list[JudgingEffort], aimed: list[JudgingEffort]) -> str:
     asked, fixed = sum(one.asked for one in efforts), sum(one.fixed for one in efforts)
+    note = (
+        f"{count(asked)} judgements were asked for; every judge on K × M of every prompt would be"
+        f" {count(fixed)}: {decimal(_saved(asked, fixed))} % saved."
+    )
+    if not aimed:
+        return note
     undecided = sum(one.standing == "undecided" for one in aimed)
     return (
-        f"{count(asked)} judgements were asked for; every judge on K × M of every prompt would be"
-        f" {count(fixed)}: {decimal(_saved(asked, fixed))} % saved. Left undecided:"
-        f" {part(undecided, len(aimed))} sets that have a target."
+        f"{note} Left undecided: {part(undecided, len(aimed))} sets that have a target. It is the"
+        " whole intervals that say so, also where the verdict goes by the figures alone."
     )

@@ -55,13 +55,14 @@ def differences(evidence: Evidence) -> Table | None:
     names = _names(evidence, [measures for _, measures in lines])
     rows = tuple(_rows(lines, names, measured_points))
     columns = _columns(evidence, names)
-    return Table("Difference from the service LLM, in points", columns, rows, _DIFFERENCES)
+    return Table("Difference from the service LLM, in points", columns, rows, _apart(evidence))
 
 
-_DIFFERENCES = (
-    "Higher is better than the service LLM’s own answers to the same prompts. In brackets the 95 %"
-    " interval: where it holds 0, the two cannot be told apart."
-)
+def _apart(evidence: Evidence) -> str:
+    return (
+        "Higher is better than the service LLM’s own answers to the same prompts. In brackets the"
+        f" {evidence.interval_words}: where it holds 0, the two cannot be told apart."
+    )
 
 
 def _names(evidence: Evidence, lines: Sequence[Measures]) -> tuple[str, ...]:

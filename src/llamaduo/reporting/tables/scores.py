@@ -160,18 +160,20 @@ def _target_cells(target: MetricTarget, layout: _Layout) -> Iterator[str]:
 
 
 def _notes(evidence: Evidence, lines: Sequence[_Line]) -> Iterator[str]:
-    yield _LEGEND
+    yield _legend(evidence)
     if any(True for _ in matches(evidence)):
         yield _MATCH
     yield from favoured(evidence)
     yield from (_bound(evidence, line) for line in lines if _unscored(line))
 
 
-_LEGEND = (
-    "Mean score from 0 to 100 (Eq. 3); “≥ ζ” is the coverage percentage, the share of responses"
-    " that score ζ or more (Eq. 4). In brackets the 95 % interval, clustered by prompt. Responses:"
-    " those with at least one score, of all. Unscored: judgements that did not count, of all."
-)
+def _legend(evidence: Evidence) -> str:
+    return (
+        "Mean score from 0 to 100 (Eq. 3); “≥ ζ” is the coverage percentage, the share of responses"
+        f" that score ζ or more (Eq. 4). In brackets the {evidence.interval_words}, clustered by"
+        " prompt. Responses: those with at least one score, of all. Unscored: judgements that did"
+        " not count, of all."
+    )
 
 
 _MATCH = "P-Match: the best cycle’s score in percent of the service LLM’s own."
