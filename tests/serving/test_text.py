@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llamaduo.serving.text import StopStrings, TokenText
-from tests.tiny_llama import _tokenizer
+from tests.tiny_llama import tokenizer_of
 
 VOCABULARY = 512
 
@@ -17,7 +17,7 @@ VOCABULARY = 512
 @cache
 def byte_level() -> Any:
     """Each token is some bytes: a character may take several."""
-    return _tokenizer(256)
+    return tokenizer_of(256, specials=["<|end|>"], eos_token="<|end|>")
 
 
 @cache
