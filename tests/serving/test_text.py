@@ -17,7 +17,7 @@ VOCABULARY = 512
 @cache
 def byte_level() -> Any:
     """Each token is some bytes: a character may take several."""
-    return tokenizer_of(256, specials=["<|end|>"], eos_token="<|end|>")
+    return tokenizer_of(256, specials=["<|0|>", "<|1|>", "<|2|>"])
 
 
 @cache
