@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaduo.evaluation.suspicion import _log_chance, suspicions
-from llamaduo.records import JudgeFinding, Judgement, Judgements
+from llamaduo.records import JudgeFinding, Judgement, Judgements, Mark
 from tests.evaluation.judged import (
     control,
     controls,
@@ -109,6 +109,19 @@ def test_a_score_for_each_metric_is_a_constant_too() -> None:
     checks = [judgement(replace(response("c"), id=f"{k}:c"), 90, 80) for k in ("right", "wrong")]
     (finding,) = found(judgements, checks)
     assert "80 for similarity and 90 for precision" in finding.words
+
+
+@pytest.mark.parametrize("metric", ["similarity", "precision"])
+def test_one_metric_that_is_always_the_same_is_no_evidence(metric: str) -> None:
+    """The other may be sound: a target may rest on this one."""
+
+    def full(one: Judgement) -> Judgement:
+        return replace(one, marks={**one.marks, metric: Mark(100, "Fine.")})
+
+    judgements = Judgements(tuple(map(full, run().scored)), ())
+    (finding,) = found(judgements, [full(one) for one in GOOD])
+    assert (finding.kind, finding.unfit) == ("constant", True)
+    assert f"gives every response 100 for {metric}, wrong control responses too" in finding.words
 
 
 def test_without_controls_one_score_is_only_a_hint() -> None:

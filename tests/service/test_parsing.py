@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from llamaduo.service.parsing import (
     MAX_CHARACTERS,
-    MAX_DEPTH,
     MalformedReply,
     parse_object,
     salvage_objects,
 )
+from llamaduo.tasks.json_fields import DEEPEST
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -119,7 +119,7 @@ MALFORMED = {
     '{"\\udc00": 1}': "half a surrogate pair",
     '{"a": "\ud83d"}': "half a surrogate pair",
     '{"a": ' + "9" * 5000 + "}": "not JSON",
-    '{"a": ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "}": "nested deeper",
+    '{"a": ' + "[" * DEEPEST + "]" * DEEPEST + "}": "nested deeper",
     '{"a":' * 100_000: "nested deeper",
     "[" * 100_000: "nested deeper",
     " " * (MAX_CHARACTERS + 1): "longer than",
@@ -176,7 +176,7 @@ def test_a_fence_inside_a_string_is_only_text() -> None:
 
 
 def test_the_deepest_nesting_that_is_allowed() -> None:
-    depth = MAX_DEPTH - 1
+    depth = DEEPEST - 1
     assert parse_object('{"a": ' + "[" * depth + "]" * depth + ', "b": "[[[{{{"}')
 
 

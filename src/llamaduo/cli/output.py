@@ -208,15 +208,17 @@ def _certainty(verdict: Verdict) -> Iterator[str]:
 
 
 def print_findings(findings: Iterable[JudgeFinding]) -> None:
-    """What is wrong with the judges, a line each."""
+    """What is wrong with the judges: a line each, except where a terminal is narrower."""
     from rich.text import Text
 
     from llamaduo.reporting.tables import finding_words
     from llamaduo.tasks.showing import visible
 
+    out = console()
     for finding in findings:
         style = "bold red" if finding.unfit else "bold yellow"
-        console().print(Text(visible(finding_words(finding)), style=style), soft_wrap=True)
+        text = Text(visible(finding_words(finding)), style=style)
+        out.print(text, soft_wrap=not out.is_terminal)
 
 
 def exit_code(verdict: Verdict) -> int:

@@ -58,7 +58,7 @@ QUICKSTARTS: Final[dict[TaskKind, Quickstart]] = {
         test=32,
         final=24,
         synthetic=140,
-        minutes=4,
+        minutes=3,
         batch=2,
     ),
     "closed_qa": Quickstart(

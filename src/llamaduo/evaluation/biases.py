@@ -16,12 +16,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamaduo.evaluation.intervals import difference_of, students_difference_of
+from llamaduo.evaluation.intervals import (
+    ROUNDING,
+    difference_of,
+    students_difference_of,
+    students_t,
+)
 from llamaduo.records import Comparison, Interval, Measure, Response
 from llamaduo.tasks.words import words
 
 NOTHING: Final = Measure(value=None, interval=None, prompts=0, responses=0)
-_ROUNDING = 1 / 12
 """The variance of what rounding to whole points takes away."""
 
 _Floats = NDArray[np.float64]
@@ -70,14 +74,8 @@ def _ratio(parts: _Floats) -> tuple[float, Interval]:
     count, value = len(parts), float(above / below)
     without = (above - parts[:, 0]) / (below - parts[:, 1])
     variance = (count - 1) / count * float(((without - value) ** 2).sum())
-    half = _t(count) * sqrt(max(variance, _ROUNDING / below))
+    half = students_t(0.95, count) * sqrt(max(variance, ROUNDING / below))
     return value, Interval(value - half, value + half)
-
-
-def _t(count: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(count - 1, 0.975))
 
 
 def position_preference(comparisons: Sequence[Comparison]) -> Measure:

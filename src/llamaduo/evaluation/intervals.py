@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from llamaduo.records import Interval
 
-_ROUNDING = 1 / 12
+ROUNDING = 1 / 12
 """The variance of what rounding to whole points takes away: a score is known to ±0.5 point."""
 _SAME = 1e-9
 """Points. Two figures that are nearer to each other differ by binary fractions only."""
@@ -75,7 +75,7 @@ def mean_of(
     if clusters.count < 2:
         return Interval(0.0, 100.0)
     share, size = clusters.mean, _effective(clusters, squares)
-    low, high = _wilson(share, size, _t(confidence, clusters.count))
+    low, high = _wilson(share, size, students_t(confidence, clusters.count))
     if share >= 0.5:
         high = max(high, 1 - _exact_low(1 - share, size, confidence))
     if share <= 0.5:
@@ -140,7 +140,7 @@ def difference_of(
         return value, Interval(-100.0, 100.0), count
     centre = float(differences.sum()) / (count + 2)
     variance = (float((differences**2).sum()) + 100**2) / (count + 2) - centre**2
-    half = _t(confidence, count) * sqrt(variance / (count + 2))
+    half = students_t(confidence, count) * sqrt(variance / (count + 2))
     return value, _within(value, centre - half, centre + half), count
 
 
@@ -158,8 +158,8 @@ def students_difference_of(
     value = float(differences.mean()) if count else 0.0
     if count < 2:
         return value, Interval(-100.0, 100.0), count
-    variance = max(float(differences.var(ddof=1)), 2 * _ROUNDING)
-    half = _t(0.95, count) * sqrt(variance / count)
+    variance = max(float(differences.var(ddof=1)), 2 * ROUNDING)
+    half = students_t(0.95, count) * sqrt(variance / count)
     return value, _within(value, value - half, value + half), count
 
 
@@ -211,7 +211,7 @@ def _differences(
     return np.asarray(ours.means[here] - theirs.means[there], dtype=np.float64)
 
 
-def _t(confidence: float, prompts: int) -> float:
+def students_t(confidence: float, prompts: int) -> float:
     """Student's t for a two-sided interval from so many prompts."""
     from scipy.special import stdtrit
 

@@ -7,7 +7,7 @@ takes more than bad luck: where chance can mimic a bad judge, the test says how 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import exp, lgamma, log
@@ -111,41 +111,43 @@ def _constant(
     judge: str, own: Sequence[Judgement], controls: Sequence[Judgement]
 ) -> tuple[JudgeFinding, ...]:
     """One score for everything: a perfect model, or a judge that does not look. Wrong responses
-    that get the same tell."""
+    that get the same tell. Neither similarity nor precision may be so: a pass may rest on one."""
     wrong = [one for one in controls if one.response_id.startswith(WRONG)]
-    scores = _only_scores([*own, *controls])
-    if wrong and scores:
+    single = _single_scores([*own, *controls])
+    if wrong and any(metric in single for metric in METRICS):
         return (
             JudgeFinding(
                 "constant",
-                f"{judge} gives every response {scores}, wrong control responses too"
-                f" ({len(wrong)} of {len(wrong)}): its scores say nothing; {_ANOTHER}.",
+                f"{judge} gives every response {_in_words(single, wrong)}, wrong control responses"
+                f" too ({len(wrong)} of {len(wrong)}): its scores say nothing; {_ANOTHER}.",
                 True,
             ),
         )
-    scores = _only_scores(own)
-    if controls or not scores or len({one.pair_id for one in own}) < _ENOUGH:
+    single = _single_scores(own)
+    several = not own or len(single) < len(own[0].marks)
+    if controls or several or len({one.pair_id for one in own}) < _ENOUGH:
         return ()
     return (
         JudgeFinding(
             "constant",
-            f"{judge} gives all {len(own)} judgements {scores}, and no control response was"
-            " judged: set judging.controls to 4 to see whether it looks at all.",
+            f"{judge} gives all {len(own)} judgements {_in_words(single, own)}, and no control"
+            " response was judged: set judging.controls to 4 to see whether it looks at all.",
             False,
         ),
     )
 
 
-def _only_scores(judgements: Sequence[Judgement]) -> str:
-    """The one score of each metric in words; empty where a metric has several, or none."""
-    if not judgements:
-        return ""
-    single = {metric: mark.score for metric, mark in judgements[0].marks.items()}
+def _single_scores(judgements: Sequence[Judgement]) -> dict[Metric, int]:
+    """The one score of each metric that has one."""
+    found: dict[Metric, set[int]] = {}
     for one in judgements:
         for metric, mark in one.marks.items():
-            if single.get(metric) != mark.score:
-                return ""
-    if len(set(single.values())) == 1:
+            found.setdefault(metric, set()).add(mark.score)
+    return {metric: scores.pop() for metric, scores in found.items() if len(scores) == 1}
+
+
+def _in_words(single: Mapping[Metric, int], judgements: Sequence[Judgement]) -> str:
+    if single.keys() == judgements[0].marks.keys() and len(set(single.values())) == 1:
         return str(next(iter(single.values())))
     return " and ".join(f"{score} for {metric}" for metric, score in single.items())
 

@@ -13,11 +13,11 @@ import re
 from contextlib import suppress
 from typing import Any
 
+from llamaduo.tasks.json_fields import DEEPEST, is_too_deep
+
 MAX_CHARACTERS = 1_000_000
-MAX_DEPTH = 64
 
 _FENCE_OPENING = re.compile(r"```(?:json)?[ \t]*\r?\n", re.IGNORECASE)
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _WHITE = re.compile(r"[ \t\r\n]*")
 _ANY = json.JSONDecoder()
 
@@ -49,7 +49,7 @@ def salvage_objects(text: str, key: str) -> list[dict[str, Any]]:
 
     An object that is torn, or that :func:`parse_object` would reject, is left out. Never raises.
     """
-    if len(text) > MAX_CHARACTERS or _depth(text) > MAX_DEPTH:
+    if len(text) > MAX_CHARACTERS or is_too_deep(text):
         return []
     start = _array_under(_unfenced(text), key)
     return [] if start is None else _objects_from(_unfenced(text), start)
@@ -67,8 +67,8 @@ def _without_fence(body: str) -> str:
 
 
 def _strict_object(body: str) -> dict[str, Any]:
-    if _depth(body) > MAX_DEPTH:
-        raise MalformedReply(f"nested deeper than {MAX_DEPTH}")
+    if is_too_deep(body):
+        raise MalformedReply(f"nested deeper than {DEEPEST}")
     try:
         value = json.loads(
             body,
@@ -113,18 +113,6 @@ def _kind(value: object) -> str:
         return "null"
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string"}
     return names.get(type(value), "an array")
-
-
-def _depth(text: str) -> int:
-    """How deep brackets nest outside strings. The decoder recurses, so this comes first."""
-    depth = deepest = 0
-    for token in _STRING_OR_BRACKET.finditer(text):
-        if token[0] in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif token[0] in "]}":
-            depth -= 1
-    return deepest
 
 
 # --- salvage ------------------------------------------------------------------------------

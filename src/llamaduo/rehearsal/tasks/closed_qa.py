@@ -16,9 +16,9 @@ from llamaduo.rehearsal.tasks.places import (
     facts_in,
     question_in,
     rows,
-    sentence,
     solve,
 )
+from llamaduo.rehearsal.tasks.wording import sentence
 
 _UNITS: Final = (frozenset({"am", "pm"}), frozenset(end.lower() for end in STREET_ENDS))
 """Words that are part of an answer, but nothing without what they belong to."""

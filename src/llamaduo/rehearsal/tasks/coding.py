@@ -15,7 +15,6 @@ from llamaduo.rehearsal.tasks.functions import (
     draw_one,
     draw_steps,
     rows,
-    sentence,
     solve,
     told_in,
 )
@@ -23,6 +22,7 @@ from llamaduo.rehearsal.tasks.known import Exercise, Grade, KnownTask
 from llamaduo.rehearsal.tasks.python_forms import form_of
 from llamaduo.rehearsal.tasks.python_terms import Term, TooComplex
 from llamaduo.rehearsal.tasks.python_text import Written, functions_in, words_beside
+from llamaduo.rehearsal.tasks.wording import sentence
 
 _NUMERIC: Final = ("number", "numbers")
 _RIGHT: Final = 78

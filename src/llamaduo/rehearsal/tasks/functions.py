@@ -31,6 +31,7 @@ from llamaduo.rehearsal.tasks.function_phrases import (
     ValueKind,
 )
 from llamaduo.rehearsal.tasks.known import Exercise, Row, coverage_row, distinct
+from llamaduo.rehearsal.tasks.wording import capital, sentence
 
 SYSTEM: Final = "Answer with the Python function, nothing else."
 
@@ -132,17 +133,8 @@ def _joined(phrases: Sequence[str], chance: random.Random) -> str:
     text = phrases[0]
     for phrase in phrases[1:]:
         joint = chance.choice(JOINTS)
-        text += joint + (_capital(phrase) if joint == ". " else phrase)
+        text += joint + (capital(phrase) if joint == ". " else phrase)
     return text
-
-
-def sentence(phrase: str) -> str:
-    """``phrase`` with a capital and a full stop."""
-    return f"{_capital(phrase)}."
-
-
-def _capital(phrase: str) -> str:
-    return phrase[0].upper() + phrase[1:]
 
 
 # --- solving ------------------------------------------------------------------------------------
@@ -170,7 +162,7 @@ def told_in(prompt: str) -> Told | None:
     name, parameter = signature.groups()
     text = _ASIDE.sub("", prompt.strip()).removesuffix(".")
     heads = [f"{head.format(signature[0].strip('`'))} for the" for head in HEADS]
-    rest = _after(text, [_capital(head) for head in heads]).partition(". ")[2]
+    rest = _after(text, [capital(head) for head in heads]).partition(". ")[2]
     for kind, givens in GIVEN.items():
         task = _after(rest, [sentence(given.format(x=parameter)) for given in givens])
         steps = [_step_in(kind, clause) for clause in _JOINT.split(task)] if task else []

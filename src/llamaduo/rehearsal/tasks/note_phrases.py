@@ -9,30 +9,26 @@ from __future__ import annotations
 
 from typing import Final
 
-
-def _phrases(text: str) -> tuple[str, ...]:
-    """The phrases of ``text``, which semicolons separate."""
-    return tuple(" ".join(phrase.split()) for phrase in text.split(";"))
-
+from llamaduo.rehearsal.tasks.wording import phrases
 
 STATEMENTS: Final[dict[str, tuple[str, ...]]] = {
-    "who": _phrases("{} here; this is {}; {} speaking; my name is {}; it is {} again"),
-    "did": _phrases("I {}; I have {}; I {} myself; again I {}; I {} alone"),
-    "where": _phrases("""I was at the {}; the {} called; I drove to the {}; the {} was the place;
+    "who": phrases("{} here; this is {}; {} speaking; my name is {}; it is {} again"),
+    "did": phrases("I {}; I have {}; I {} myself; again I {}; I {} alone"),
+    "where": phrases("""I was at the {}; the {} called; I drove to the {}; the {} was the place;
         it was the {}"""),
-    "when": _phrases("that was on {}; {} was the day; I came on {}; it was {}; on {} I came"),
+    "when": phrases("that was on {}; {} was the day; I came on {}; it was {}; on {} I came"),
 }
 """Kind of fact → what says it of this job."""
 
 OTHERS: Final[dict[str, tuple[str, ...]]] = {
-    "who": _phrases("{} says hello; I met {}; {} is on holiday"),
-    "did": _phrases("somebody else {}; they {} before; last year we {}"),
-    "where": _phrases("next is the {}; the {} must wait; I like the {}"),
-    "when": _phrases("{} is my day off; I rest on {}; {} was cold"),
+    "who": phrases("{} says hello; I met {}; {} is on holiday"),
+    "did": phrases("somebody else {}; they {} before; last year we {}"),
+    "where": phrases("next is the {}; the {} must wait; I like the {}"),
+    "when": phrases("{} is my day off; I rest on {}; {} was cold"),
 }
 """Kind of fact → what says the like of something that does not matter."""
 
-REMARKS: Final = _phrases("""traffic took {} minutes; lunch cost {} euros; bus {} was late;
+REMARKS: Final = phrases("""traffic took {} minutes; lunch cost {} euros; bus {} was late;
     it rained {} minutes; I counted {} stairs; the radio played; my back hurts;
     coffee was cold; a dog barked; everyone was friendly; parking was hard; it smelled odd;
     I lost {} screws; tea cost {} euros; we talked {} minutes; the queue was long;
@@ -41,18 +37,18 @@ REMARKS: Final = _phrases("""traffic took {} minutes; lunch cost {} euros; bus {
 """What does not matter."""
 
 VERBS: Final[dict[str, tuple[str, ...]]] = {
-    "repaired": _phrases("repair; repairs; repairing; fix; fixes; fixed; fixing; mended"),
-    "cleaned": _phrases("clean; cleans; cleaning; washed; washing"),
-    "replaced": _phrases("replace; replaces; replacing; changed; swapped; exchanged"),
-    "checked": _phrases("check; checks; checking; inspected; tested; examined"),
-    "painted": _phrases("paint; paints; painting"),
-    "moved": _phrases("move; moves; moving; shifted; relocated"),
-    "measured": _phrases("measure; measures; measuring"),
-    "installed": _phrases("install; installs; installing; fitted"),
+    "repaired": phrases("repair; repairs; repairing; fix; fixes; fixed; fixing; mended"),
+    "cleaned": phrases("clean; cleans; cleaning; washed; washing"),
+    "replaced": phrases("replace; replaces; replacing; changed; swapped; exchanged"),
+    "checked": phrases("check; checks; checking; inspected; tested; examined"),
+    "painted": phrases("paint; paints; painting"),
+    "moved": phrases("move; moves; moving; shifted; relocated"),
+    "measured": phrases("measure; measures; measuring"),
+    "installed": phrases("install; installs; installing; fitted"),
 }
 """What can be done → other ways to say it."""
 
-THINGS: Final = _phrases("""gate; fence; lamp; heater; boiler; pump; lift; oven; sink; alarm; clock;
+THINGS: Final = phrases("""gate; fence; lamp; heater; boiler; pump; lift; oven; sink; alarm; clock;
     bench; printer; fan; shelf; valve; bell; mirror; cooler; antenna""")
 
 DAYS: Final[dict[str, tuple[str, ...]]] = {

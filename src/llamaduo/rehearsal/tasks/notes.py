@@ -25,6 +25,7 @@ from llamaduo.rehearsal.tasks.note_phrases import (
     VERBS,
 )
 from llamaduo.rehearsal.tasks.place_phrases import FIRST_NAMES, KINDS, LAST_NAMES, NAMES
+from llamaduo.rehearsal.tasks.wording import sentence
 
 SYSTEM: Final = "Summarize the note in one sentence: who did what, where, when."
 REMARKS_EACH: Final = 2
@@ -98,11 +99,6 @@ def _other(values: dict[str, str], chance: random.Random) -> str:
 def a_remark(chance: random.Random) -> str:
     """A sentence that does not matter."""
     return sentence(chance.choice(REMARKS).format(chance.randint(3, 99)))
-
-
-def sentence(phrase: str) -> str:
-    """``phrase`` with a capital and a full stop."""
-    return f"{phrase[0].upper()}{phrase[1:]}."
 
 
 def a_value(kind: str, chance: random.Random) -> str:

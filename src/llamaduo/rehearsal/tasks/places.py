@@ -26,6 +26,7 @@ from llamaduo.rehearsal.tasks.place_phrases import (
     STREETS,
     TOPICS,
 )
+from llamaduo.rehearsal.tasks.wording import sentence
 
 SYSTEM: Final = "Answer from the text, in few words."
 FACTS: Final = 3
@@ -70,11 +71,6 @@ def draw_one(chance: random.Random) -> Exercise:
 
 def _put(phrase: str, among: list[str], chance: random.Random) -> None:
     among.insert(chance.randint(0, len(among)), phrase)
-
-
-def sentence(phrase: str) -> str:
-    """``phrase`` with a capital and a full stop."""
-    return f"{phrase[0].upper()}{phrase[1:]}."
 
 
 def a_value(topic: str, chance: random.Random) -> str:

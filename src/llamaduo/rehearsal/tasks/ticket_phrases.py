@@ -10,56 +10,52 @@ from __future__ import annotations
 
 from typing import Final
 
-
-def _phrases(text: str) -> tuple[str, ...]:
-    """The phrases of ``text``, which semicolons separate."""
-    return tuple(" ".join(phrase.split()) for phrase in text.split(";"))
-
+from llamaduo.rehearsal.tasks.wording import phrases
 
 PROBLEMS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "billing": (
-        _phrases("""my invoice; the bill; our payment; the charge; your receipt; the fee;
+        phrases("""my invoice; the bill; our payment; the charge; your receipt; the fee;
             the renewal; our subscription"""),
-        _phrases("""is too high; was charged twice; has wrong VAT; was not refunded;
+        phrases("""is too high; was charged twice; has wrong VAT; was not refunded;
             costs too much; exceeds your quote; was billed early; shows wrong amounts"""),
     ),
     "login": (
-        _phrases("""my password; the login; our passcode; my PIN; the authenticator;
+        phrases("""my password; the login; our passcode; my PIN; the authenticator;
             my username; the signin; our credentials"""),
-        _phrases("""is not accepted; keeps failing; has expired again; gets refused;
+        phrases("""is not accepted; keeps failing; has expired again; gets refused;
             locks me out; says access denied; is always rejected; lets nobody in"""),
     ),
     "delivery": (
-        _phrases("""my parcel; the package; our order; the courier; the shipment; your driver;
+        phrases("""my parcel; the package; our order; the courier; the shipment; your driver;
             the box; our pallet"""),
-        _phrases("""has not arrived; is at customs; is days late; went somewhere else;
+        phrases("""has not arrived; is at customs; is days late; went somewhere else;
             cannot be tracked; was left outside; never came; missed our address"""),
     ),
     "bug": (
-        _phrases("""the app; the dashboard; the search; the website; the report; the menu;
+        phrases("""the app; the dashboard; the search; the website; the report; the menu;
             the screen; the chart"""),
-        _phrases("""crashes on start; shows an error; freezes constantly; does nothing;
+        phrases("""crashes on start; shows an error; freezes constantly; does nothing;
             looks garbled; stays blank; stops responding; loads forever"""),
     ),
     "feature": (
-        _phrases("""please add; please offer; we want; how about; I suggest; we miss;
+        phrases("""please add; please offer; we want; how about; I suggest; we miss;
             please consider; I request"""),
-        _phrases("""a dark mode; an Excel export; keyboard shortcuts; a French version;
+        phrases("""a dark mode; an Excel export; keyboard shortcuts; a French version;
             a calendar view; more colour themes; a weekly summary; an offline mode"""),
     ),
 }
 """Category → beginnings and endings; each beginning goes with each ending of its category."""
 
 URGENCIES: Final[dict[str, tuple[str, ...]]] = {
-    "high": _phrases("""this is urgent; very urgent; urgent, we need it; urgent, nobody can work;
+    "high": phrases("""this is urgent; very urgent; urgent, we need it; urgent, nobody can work;
         it is an emergency; emergency, please hurry"""),
-    "normal": (*_phrases("please take a look; please check it"), *("", "")),
-    "low": _phrases("""no rush; no rush at all; no rush, just asking; just a question;
+    "normal": (*phrases("please take a look; please check it"), *("", "")),
+    "low": phrases("""no rush; no rush at all; no rush, just asking; just a question;
         it can wait; question, it can wait"""),
 }
 """Priority → what says so. A ticket without a cue is normal."""
 
-PLAIN_CONTEXTS: Final = _phrases("""using Pro plan; we are ten; on my phone; on a Mac;
+PLAIN_CONTEXTS: Final = phrases("""using Pro plan; we are ten; on my phone; on a Mac;
     small school here; I am new; third message now; using Firefox; calling from Lyon;
     we run bakeries; in home office; asked in chat; since last March; as of Monday;
     after the update""")
@@ -78,12 +74,12 @@ DISTRACTORS: Final = {
 }
 """Contexts that name another category's things: what makes the wording ambiguous."""
 
-OPENERS: Final = _phrases("""hi; hello; good morning; good evening; hey there; dear team;
+OPENERS: Final = phrases("""hi; hello; good morning; good evening; hey there; dear team;
     dear support; hi all""")
 
-SIGN_OFFS: Final = _phrases("thanks; many thanks; best wishes; cheers; kind regards; all best")
+SIGN_OFFS: Final = phrases("thanks; many thanks; best wishes; cheers; kind regards; all best")
 
-SENDERS: Final = _phrases("""Ana; Ben; Carla; David; Emma; Femi; Grace; Hugo; Iris; Jonas; Kim;
+SENDERS: Final = phrases("""Ana; Ben; Carla; David; Emma; Femi; Grace; Hugo; Iris; Jonas; Kim;
     Lena; Mark; Nina; Omar; Paul; Rosa; Sam; Tara; Victor; Wei; Zoe""")
 
 MISSPELLINGS: Final = {
