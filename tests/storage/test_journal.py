@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
@@ -47,6 +49,18 @@ def test_many_writers_keep_their_order_and_lose_nothing(journal: Journal) -> Non
     futures = [journal.execute(INSERT, (str(n),)) for n in range(2000)]
     assert [f.result()[0][0] for f in futures] == list(range(1, 2001))
     assert texts(journal.path) == [str(n) for n in range(2000)]
+
+
+def test_few_who_ask_one_after_the_other_share_commits(journal: Journal) -> None:
+    said: list[str] = []
+    journal._connection.set_trace_callback(lambda sql: said.append(sql[0]))
+    waiting = []
+    for n in range(40):
+        waiting.append(journal.execute(INSERT, (str(n),)))
+        time.sleep(0.0005)  # longer than a commit takes
+    assert [f.result()[0][0] for f in waiting] == list(range(1, 41))
+    transactions = re.sub("BI+C", "T", "".join(said))  # an I that is left had one of its own
+    assert len(transactions) < 20, transactions
 
 
 def test_what_waits_is_written_before_it_closes(tmp_path: Path) -> None:

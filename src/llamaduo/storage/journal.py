@@ -2,7 +2,9 @@
 
 A statement's future resolves after the commit that holds it has reached the disk (WAL with
 ``synchronous=FULL``). Statements that wait while a commit is under way share the next one, so
-many callers pay for one fsync. The journal knows nothing of what its tables mean.
+many callers pay for one fsync. Where few wait, the writer pauses for some milliseconds between two
+commits: for a call that takes a tenth of a second that is nothing, and it halves the work. The
+journal knows nothing of what its tables mean.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
@@ -25,6 +28,9 @@ Row = tuple[Any, ...]
 
 _BUSY_SECONDS = 0.25  # the run directory's lock keeps others out, so waiting longer is in vain
 _LARGEST_GROUP = 256
+_PAUSE_SECONDS = 0.005
+_COMPANY = 8
+"""So many statements share a commit well enough: nobody waits for more."""
 _REFUSED_ALONE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, OverflowError)
 """What one statement may raise without spoiling the transaction of the others."""
 
@@ -117,15 +123,20 @@ class Journal:
     # --- the writer thread ----------------------------------------------------------------
 
     def _write(self) -> None:
-        last = False
+        last, ended = False, 0.0
         while not last:
-            group, last = self._next_group()
+            group, last = self._next_group(ended)
             self._commit([s for s in group if _is_wanted(s)])
+            ended = time.monotonic()
 
-    def _next_group(self) -> tuple[list[_Statement], bool]:
-        """Everything that waits now, and whether the journal closes after it."""
+    def _next_group(self, ended: float) -> tuple[list[_Statement], bool]:
+        """Everything that waits now, and whether the journal closes after it. The last commit
+        ``ended`` then."""
         group: list[_Statement] = []
         statement = self._queue.get()
+        pause = ended + _PAUSE_SECONDS - time.monotonic()
+        if pause > 0 and not self._closed and self._queue.qsize() < _COMPANY:
+            time.sleep(pause)
         while statement is not None:
             group.append(statement)
             try:
