@@ -8,11 +8,11 @@ ledger on disk and a pacer around each call, and a fixed body in place of the ra
 llamaduo's connections and once over the one client that pydantic-ai has alone (which looks at every
 idle connection at each call, and in a commit many are idle); through llamaduo's whole client, whose
 own transport keeps the raw reply, and which reads it strictly and prices it; and through that with
-redaction. Rounds alternate in this one process; what counts is
-the CPU time of all its threads, the journal's among them, per call. Medians. The service takes 0.1
-to 0.3 s for a reply, little for a paid one, so that calls come one by one and hardly share a
-commit. Asked for: under 1 ms added by ledger and pacer; the whole client is held to it. Writes
-``overhead.json`` beside this file.
+redaction. Rounds alternate in this one process; what counts is the CPU time of all its threads, the
+journal's among them, per call. Medians. The service takes 0.1 to 0.3 s for a reply, little for a
+paid one, so that calls come one by one. Asked for: under 1 ms added by ledger and pacer, over
+either kind of connection; what the whole client adds is shown too. Writes ``overhead.json`` beside
+this file.
 """
 
 from __future__ import annotations
@@ -232,8 +232,8 @@ def _write(rounds: dict[str, list[float]]) -> None:
         "latency_s": LATENCY,
         "added_ms_a_call": added,
         "asked_for_ms": ASKED_MS,
-        "reached": added[OURS]["median"] < ASKED_MS,
-        "reached_by_ledger_and_pacer": added[KEPT]["median"] < ASKED_MS,
+        "reached": max(added[KEPT]["median"], added[POOLED]["median"]) < ASKED_MS,
+        "reached_by_the_whole_client": added[OURS]["median"] < ASKED_MS,
     }
     text = json.dumps(result, indent=2) + "\n"
     Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")
