@@ -32,13 +32,13 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from lengths import random_pairs, table_4
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from transformers.utils import logging
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from benchmarks.training.lengths import random_pairs, table_4
 from llamaduo.cli.session import model_cache
 from llamaduo.finetuning.hardware import this_machine
 from llamaduo.finetuning.job import Job, write_job

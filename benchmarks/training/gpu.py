@@ -34,11 +34,11 @@ from typing import Any
 
 import torch
 import transformers
+from lengths import MEAN, random_pairs, table_4
 from torch import nn
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from transformers.utils import logging
 
-from benchmarks.training.lengths import MEAN, random_pairs, table_4
 from llamaduo.finetuning.job import Job
 from llamaduo.finetuning.loading import is_flat, ready, with_adapter
 from llamaduo.finetuning.memory import is_out_of_memory
