@@ -97,13 +97,26 @@ class Family:
     space: str = ""
     """What stands between prompt and response."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    system: bool = True
     last_only: bool = False
     """Its template rewrites earlier responses once the conversation goes on."""
+    system_moves: bool = False
+    """Its template writes the system prompt into the last turn, wherever that is."""
+
+
+def _gemma(config: str, template: str, **settings: int) -> Family:
+    return Family(
+        config,
+        template,
+        "<end_of_turn>",
+        "\n",
+        bos="<bos>",
+        eos="<eos>",
+        marks=("<start_of_turn>",),
+        settings={"head_dim": 8, **settings},
+    )
 
 
 _IM = ("<|im_start|>",)
-_GEMMA_MARKS = ("<start_of_turn>",)
 FAMILIES: dict[str, Family] = {
     "llama-3": Family(
         "LlamaConfig",
@@ -122,39 +135,11 @@ FAMILIES: dict[str, Family] = {
         marks=("[INST]", "[/INST]"),
         space=" ",
         settings={"sliding_window": 32},
+        system_moves=True,
     ),
-    "gemma": Family(
-        "GemmaConfig",
-        GEMMA,
-        "<end_of_turn>",
-        "\n",
-        bos="<bos>",
-        eos="<eos>",
-        marks=_GEMMA_MARKS,
-        settings={"head_dim": 8},
-        system=False,
-    ),
-    "gemma-2": Family(
-        "Gemma2Config",
-        GEMMA,
-        "<end_of_turn>",
-        "\n",
-        bos="<bos>",
-        eos="<eos>",
-        marks=_GEMMA_MARKS,
-        settings={"head_dim": 8, "sliding_window": 32, "query_pre_attn_scalar": 8},
-        system=False,
-    ),
-    "gemma-3": Family(
-        "Gemma3TextConfig",
-        GEMMA3,
-        "<end_of_turn>",
-        "\n",
-        bos="<bos>",
-        eos="<eos>",
-        marks=_GEMMA_MARKS,
-        settings={"head_dim": 8, "sliding_window": 32, "query_pre_attn_scalar": 8},
-    ),
+    "gemma": _gemma("GemmaConfig", GEMMA),
+    "gemma-2": _gemma("Gemma2Config", GEMMA, sliding_window=32, query_pre_attn_scalar=8),
+    "gemma-3": _gemma("Gemma3TextConfig", GEMMA3, sliding_window=32, query_pre_attn_scalar=8),
     "qwen-2": Family(
         "Qwen2Config", CHAT_TEMPLATE, "<|im_end|>", "\n", marks=_IM, eos="<|endoftext|>"
     ),
@@ -180,8 +165,11 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def build_family(name: str, folder: Path) -> Path:
-    """Write a tiny random model of the family ``name`` into ``folder``, and return it."""
+def build_family(name: str, folder: Path, *, llama: bool = False) -> Path:
+    """Write a tiny random model of the family ``name`` into ``folder``, and return it.
+
+    ``llama``: a Llama that reads and writes turns as the family does.
+    """
     import torch
     import transformers
     from transformers import AutoModelForCausalLM
@@ -197,8 +185,8 @@ def build_family(name: str, folder: Path) -> Path:
         bos_token=family.bos,
         chat_template=family.template,
     )
-    settings = _SMALL | dict(family.settings)
-    config = getattr(transformers, family.config)(
+    settings = _SMALL if llama else _SMALL | dict(family.settings)
+    config = getattr(transformers, "LlamaConfig" if llama else family.config)(
         vocab_size=len(tokenizer) + 3,  # rounded up, as many are
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -70,6 +70,37 @@ def test_every_problem_is_reported_with_its_line() -> None:
     assert "openai-chat:gpt-4o" in found[2]
 
 
+def test_contradictions_are_told_apart_each_with_its_line() -> None:
+    found = problems(
+        "coverage: {data: [x]}\n"
+        "finetuning:\n"
+        "  patience: 3\n"
+        "  method: full\n"
+        "  lora_rank: 8\n"
+        "inference:\n"
+        "  sleep: true\n",
+        "inference.model=gemma",
+    )
+    assert found == [
+        (
+            "llamaduo.yaml, line 3: finetuning.patience counts validations, and there are none;"
+            " set validation_fraction"
+        ),
+        (
+            "llamaduo.yaml, line 4: finetuning.method full trains all weights: it has no"
+            " lora_rank, lora_alpha or lora_dropout"
+        ),
+        "llamaduo.yaml, line 7: inference.sleep is for engine openai; engine is transformers",
+        "--set inference.model=gemma: inference.model is for engine openai; engine is transformers",
+    ]
+
+
+def test_a_problem_is_said_in_words_of_yaml() -> None:
+    (found,) = problems(MINIMAL + "finetuning: {report_to: tensorboard}\n")
+    assert "Input should be a list (found 'tensorboard')" in found
+    assert found.endswith("Default: [].")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

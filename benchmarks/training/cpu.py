@@ -237,7 +237,7 @@ def results(
         "recipe": {
             name: value
             for name, value in asdict(recipe).items()
-            if name not in {"reasons", "estimate"}
+            if name not in {"reasons", "forecast"}
         },
         "peak, GFLOPS": best[0] / 1e9,
         "ways": ways,

@@ -44,7 +44,7 @@ from llamaduo.finetuning.loading import is_flat, ready, with_adapter
 from llamaduo.finetuning.memory import is_out_of_memory
 from llamaduo.finetuning.packing import Collator, rows_of
 from llamaduo.finetuning.trainer import ResponseTrainer, arguments
-from llamaduo.records import Checkpoint, Estimate, Method, Recipe
+from llamaduo.records import Checkpoint, Forecast, Method, Recipe
 from llamaduo.tasks.quiet import quiet
 
 HERE = Path(__file__).parent
@@ -177,7 +177,7 @@ def recipe_for(method: Method, packing: bool, micro: int, accumulation: int) -> 
         report_to=(),
         seed=0,
         reasons={},
-        estimate=Estimate(seconds=0, memory_bytes=0, tokens=0, steps=0),
+        forecast=Forecast(seconds=0, memory_bytes=0, tokens=0, steps=0),
     )
 
 

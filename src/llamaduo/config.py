@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -18,7 +19,7 @@ from pydantic_core import ErrorDetails
 from llamaduo.coverage.settings import CoverageSettings
 from llamaduo.curation.settings import CurationSettings
 from llamaduo.deployment.settings import DeploymentSettings
-from llamaduo.errors import ConfigError, Problem, RunError, UsageError
+from llamaduo.errors import ConfigError, Contradictions, Problem, RunError, UsageError
 from llamaduo.evaluation.settings import (
     JudgingSettings,
     LimitSettings,
@@ -163,7 +164,9 @@ def parse_config(text: str, place: str, overrides: Sequence[str] = ()) -> Config
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError([_problem(e, lines, place, origins) for e in error.errors()]) from None
+        apart = [one for each in error.errors() for one in _apart(each)]
+        found = [_problem(one, lines, place, origins) for one in apart]
+        raise ConfigError(sorted(found, key=_line)) from None
 
 
 def _parse_yaml(text: str, place: str) -> tuple[dict[str, Any], Any]:
@@ -217,6 +220,20 @@ def _apply(values: dict[str, Any], override: str) -> tuple[str, ...]:
     return path
 
 
+def _apart(error: ErrorDetails) -> list[ErrorDetails]:
+    """An error for each of the contradictions of a section, at the setting that it begins with."""
+    cause = error.get("ctx", {}).get("error")
+    if not isinstance(cause, Contradictions):
+        return [error]
+    return [
+        {**error, "type": _CONTRADICTION, "loc": (*error["loc"], words.split()[0]), "msg": words}
+        for words in cause.problems
+    ]
+
+
+_CONTRADICTION = "contradiction"
+
+
 def _problem(
     error: ErrorDetails, lines: Any, place: str, origins: Mapping[tuple[str, ...], str]
 ) -> Problem:
@@ -229,7 +246,9 @@ def _problem(
         return Problem(where, f"unknown key {dotted}", _nearest(loc))
     if error["type"] == "missing":
         return Problem(where, f"{dotted} is missing", _advice(loc))
-    what = error["msg"].removeprefix("Value error, ")
+    if error["type"] == _CONTRADICTION:
+        return Problem(where, f"{'.'.join(names[:-1])}.{error['msg']}")
+    what = error["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
     hidden = isinstance(error["input"], dict | BaseModel) or names[-1:] in _NEVER_ECHOED
     shown = "" if hidden else f" (found {error['input']!r})"
     return Problem(where, f"{dotted}: {what}{shown}", _advice(loc))
@@ -258,6 +277,12 @@ def _place_of(loc: Sequence[int | str], lines: Any, place: str) -> str:
     return f"{place}, line {line}"
 
 
+def _line(problem: Problem) -> int:
+    """Where it is in the file; what the command line says comes last."""
+    line = problem.place.rpartition(", line ")[2]
+    return int(line) if line.isdecimal() else sys.maxsize
+
+
 def _nearest(loc: Sequence[int | str]) -> str:
     model = _model_at(loc[:-1])
     if model is None:
@@ -276,8 +301,9 @@ def _advice(loc: Sequence[int | str]) -> str:
     parts = [field.description] if field.description else []
     if field.examples:
         parts.append(f"Example: {field.examples[0]!r}.")
-    elif not field.is_required() and not isinstance(field.default, BaseModel):
-        parts.append(f"Default: {field.default!r}.")
+    elif not field.is_required() and not isinstance(field.default, BaseModel | None):
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        parts.append(f"Default: {default!r}.")
     return " ".join(parts)
 
 
@@ -389,8 +415,9 @@ def read_resolved(path: Path) -> tuple[Config, bool]:
         values, _ = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
         header = values.pop("llamaduo")
         values.setdefault("redaction", {"mode": "off"})  # a run from before there was any
+        values["finetuning"].setdefault("method", "lora")  # or from before there was a choice
         return Config.model_validate(values), bool(header["rehearsed"])
-    except (OSError, ValueError, LookupError, TypeError, ConfigError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ConfigError) as error:
         raise RunError(
             f"{path} is not the configuration of a run: {error}",
             hint="Restore the file, or start a new run with --name.",

@@ -16,7 +16,8 @@ from llamaduo.deployment.bundle import Bundle, building, seal
 from llamaduo.deployment.gguf import check_exportable, export
 from llamaduo.deployment.modelfile import Sampling, write_modelfile
 from llamaduo.deployment.settings import Dtype
-from llamaduo.errors import ParityMissed, RunError, RunIncompatible
+from llamaduo.errors import ParityMissed, RunError, RunIncompatible, UsageError
+from llamaduo.finetuning.adapter import checkpoint_in
 from llamaduo.gate import AskLeave, Forms, check_parity
 from llamaduo.handover import check_room, converter_of, merge_into
 from llamaduo.inference.llamacpp import require_llamacpp
@@ -50,10 +51,12 @@ def deploy(run: Run, *, check: bool, ask_leave: AskLeave, server: Served | None 
         RunError: the run has no verdict yet, or what the bundle is made from was changed.
         ParityMissed: a form answers too differently. The bundle before it stays.
         ExportUnsupported: GGUF was asked for and cannot be made of this model.
+        UsageError: an adapter was asked for, and all weights were trained.
         ExtraMissing: it cannot be made, or checked, with what is installed.
     """
     verdict = _verdict(run)
     best = best_checkpoint(run, verdict)
+    _require_adapter(run, best)
     if check and run.config.deployment.gguf:
         require_llamacpp()  # before minutes of work
     scores = read_record(run.directory.cycle(verdict.best_cycle) / "scores.json", Scores)
@@ -120,8 +123,18 @@ def best_checkpoint(run: Run, verdict: Verdict) -> Checkpoint:
                 hint="Reach the verdict anew with `llamaduo run`.",
             )
         check_unchanged(run.manifest.stages[stage], run.directory.root, stage)
-    adapter = run.directory.cycle(verdict.best_cycle) / "checkpoint"
-    return replace(base, adapter=str(adapter), cycle=verdict.best_cycle)
+    folder = run.directory.cycle(verdict.best_cycle) / "checkpoint"
+    return checkpoint_in(folder, base, verdict.best_cycle)
+
+
+def _require_adapter(run: Run, best: Checkpoint) -> None:
+    """There is one, if the bundle is to be one."""
+    if run.config.deployment.form == "adapter" and best.adapter is None:
+        raise UsageError(
+            f"deployment.form is adapter, and cycle {best.cycle} of {run.directory.root} has none:"
+            " all of its weights were trained (finetuning.method: full).",
+            hint="Deploy the whole model: --form merged.",
+        )
 
 
 def make(run: Run, best: Checkpoint, bundle: Bundle, folder: Path) -> None:

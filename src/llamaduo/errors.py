@@ -72,6 +72,15 @@ class ConfigError(UsageError):
         self.problems = tuple(problems)
 
 
+class Contradictions(ValueError):
+    """Settings of one section that do not go together: pydantic makes a ValidationError of it,
+    and the configuration a problem of each. Every one begins with the name of a setting."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
 class DataError(UsageError):
     """Coverage data that cannot be read, imported or split."""
 

@@ -135,11 +135,11 @@ def _gguf(
     run: Run, best: Checkpoint, bundle: Bundle, path: Path, pairs: tuple[Pair, ...], into: Path
 ) -> Candidate:
     """Through llama.cpp's own chat template and tokenizer, as whoever has the file alone."""
-    from llamaduo.inference.llamacpp import greedy_chat, load_gguf
+    from llamaduo.inference.llamacpp import greedy_chat, load_gguf, threads_told
 
     form = f"gguf {path.stem.rpartition('-')[2]}"
     answers = {}
-    with closing(load_gguf(path, window=best.window)) as server:
+    with closing(load_gguf(path, window=best.window, threads=threads_told())) as server:
         for done, pair in enumerate(pairs, start=1):
             answer = greedy_chat(server, pair.messages, bundle.generation.max_new_tokens)
             answers[pair.id] = answer.text

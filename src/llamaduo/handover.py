@@ -16,10 +16,11 @@ from llamaduo.deployment.bundle import add_files, tokenizer_files
 from llamaduo.deployment.gguf import check_exportable, export
 from llamaduo.deployment.model_files import count_weights
 from llamaduo.deployment.settings import Dtype, GgufKind
-from llamaduo.errors import StageFailed
+from llamaduo.errors import StageFailed, UsageError
 from llamaduo.finetuning.adapter import check_adapter
+from llamaduo.finetuning.trained_tokens import trained_tokens
 from llamaduo.inference.engines import Place
-from llamaduo.inference.hosting import started, told
+from llamaduo.inference.hosting import rest, started, told
 from llamaduo.inference.llamacpp import require_llamacpp
 from llamaduo.records import Checkpoint, Event
 from llamaduo.run import Run
@@ -50,8 +51,29 @@ def handed_over(run: Run, checkpoint: Checkpoint) -> Iterator[Place]:
             with started(settings, model.resolve(), _name(run, checkpoint), log) as served:
                 yield served
     else:
+        _require_loadable(checkpoint)
         with told(settings, checkpoint, _name(run, checkpoint)) as served:
             yield served
+
+
+def hand_back(run: Run) -> None:
+    """Before training: the memory of a GPU that a server shares with it.
+
+    Raises:
+        UsageError: the server cannot sleep.
+    """
+    if run.config.inference.sleep:
+        rest(run.config.inference)
+
+
+def _require_loadable(checkpoint: Checkpoint) -> None:
+    """Adapters of this base can be loaded into a server: to be asked before one is trained."""
+    if trained_tokens(Path(checkpoint.base)):
+        raise UsageError(
+            f"{checkpoint.model} has no chat template and was given ChatML's tokens: adapters that"
+            " train these cannot be loaded into a server that runs.",
+            hint="Set inference.serve_command, which starts a server for each checkpoint.",
+        )
 
 
 def merge_into(run: Run, checkpoint: Checkpoint, folder: Path, dtype: Dtype) -> None:

@@ -25,7 +25,6 @@ from llamaduo.deployment.bundle import (
 from llamaduo.deployment.card import CardFacts, card
 from llamaduo.deployment.dataset import data_facts, read_pairs
 from llamaduo.deployment.licence import licence_of, shown_name
-from llamaduo.deployment.settings import Dtype
 from llamaduo.evaluation.standing import in_words
 from llamaduo.finetuning.adapter import check_adapter
 from llamaduo.records import (
@@ -159,9 +158,8 @@ _LABELS: Mapping[Outcome, str] = {
 }
 
 
-def _kept_in(model: Path) -> Dtype:
-    config = json.loads((model / "config.json").read_bytes())
-    return "bfloat16" if config.get("dtype") == "bfloat16" else "float32"
+def _kept_in(model: Path) -> str:
+    return str(json.loads((model / "config.json").read_bytes()).get("dtype", "float32"))
 
 
 def _if_there(path: Path, kind: type[Record]) -> Record | None:

@@ -90,13 +90,14 @@ class _Bench:
 
 def _training_speed(bench: _Bench, train: Sequence[Pair]) -> float:
     """Tokens a second, of prompts and responses, on all devices together."""
-    from llamaduo.finetuning.finetune import finetune
+    from llamaduo.finetuning.finetune import finetune, foresee
 
+    settings = bench.config.finetuning
     lengths = [bench.count(pair) for pair in train[:LOOKED_AT]]
-    recipe = _recipe(bench, list(islice(cycle(lengths), len(train))))
+    recipe = foresee(list(islice(cycle(lengths), len(train))), settings, bench.base)
     mean = max(1.0, fmean(map(sum, lengths)))
     pairs_in_a_row = recipe.window / mean if recipe.packing else 1.0
-    number = math.ceil(STEPS * recipe.rows_in_a_step * pairs_in_a_row)
+    number = math.ceil(STEPS * recipe.rows_of_a_device * pairs_in_a_row)
     few = _median(train, bench.count, recipe.window, number)
     watch = _Watch(bench.notify)
     # The same pair again is as much work as another one.
@@ -104,42 +105,35 @@ def _training_speed(bench: _Bench, train: Sequence[Pair]) -> float:
     with suppress(_Enough):  # steps that take long are measure enough
         finetune(
             TrainSplit(pairs),
-            _as_in(recipe, bench.config.finetuning),
+            _as_in(recipe, settings),
             start=bench.base,
             cycle=0,
             into=bench.scratch / "adapter",
             notify=watch.see,
         )
     tokens_in_a_step = sum(sum(bench.count(pair)) for pair in pairs) / watch.steps
-    devices = max(1, bench.config.finetuning.processes)
-    return tokens_in_a_step * watch.steps_per_second * devices
+    return tokens_in_a_step * watch.steps_per_second * max(1, settings.processes)
 
 
-def _recipe(bench: _Bench, lengths: Sequence[tuple[int, int]]) -> Recipe:
-    """The recipe for all train pairs, on one device and in this process."""
-    from llamaduo.finetuning.hardware import this_machine
-    from llamaduo.finetuning.recipe import derive
-    from llamaduo.finetuning.sizes import size_of
-
-    alone = bench.config.finetuning.model_copy(update={"processes": 0, "validation_fraction": 0.0})
-    longest = min(alone.max_tokens or bench.base.window, bench.base.window)
-    if not any(sum(pair) <= longest for pair in lengths):
-        lengths = [(1, 1)]  # the stage says in its own words that none fits
-    return derive(alone, size_of(Path(bench.base.base)), lengths, this_machine(), bench.base.window)
+_AS_FOR_ALL = (
+    *("method", "packing", "micro_batch", "activation_checkpointing", "learning_rate"),
+    *("lora_rank", "lora_alpha"),
+)
+"""What would be chosen otherwise for a few pairs than for all."""
 
 
 def _as_in(recipe: Recipe, settings: FinetuningSettings) -> FinetuningSettings:
-    """Settings by which a few pairs are trained like all of them are by ``recipe``."""
-    rows = recipe.rows_in_a_step
+    """Settings by which a few pairs are trained here like all of them are by ``recipe``, on one
+    device and in this process."""
+    rows = recipe.rows_of_a_device
     step = {
         "batch_size": None if recipe.packing else rows,
         "batch_tokens": rows * recipe.window if recipe.packing else None,
     }
-    same = ("method", "packing", "micro_batch", "activation_checkpointing", "learning_rate")
-    fixed = {name: getattr(recipe, name) for name in same}
+    same = {name: getattr(recipe, name) for name in _AS_FOR_ALL}
     alone = {"processes": 0, "validation_fraction": 0.0, "patience": None, "report_to": ()}
     short = {"max_tokens": recipe.window, "epochs": 1.0, "save_every_minutes": 0.0}
-    return settings.model_copy(update=step | fixed | alone | short)
+    return settings.model_copy(update=step | same | alone | short)
 
 
 def _writing_speed(bench: _Bench, test: Sequence[Pair]) -> float:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from llamaduo import __version__
 from llamaduo.config import Config, differences, dump_config, read_resolved
 from llamaduo.errors import RunError, RunIncompatible, UsageError
+from llamaduo.finetuning.settings import FinetuningSettings
 from llamaduo.records import Event, Notify, silent
 from llamaduo.redaction.redactor import Redactor, open_redactor
 from llamaduo.service.ledger import Ledger
@@ -83,7 +84,7 @@ def own_run(
         RunLocked: another process owns it.
         RunIncompatible: it was started by another version or with another configuration.
     """
-    config = _as_it_began(directory, config)
+    config = _as_it_began(directory, config, notify)
     text = dump_config(
         config, version=__version__, rehearsed=rehearsed, stands_in_for=stands_in_for
     )
@@ -110,15 +111,36 @@ def own_run(
             )
 
 
-def _as_it_began(directory: RunDirectory, config: Config) -> Config:
-    """``config``, redacting as the run in ``directory`` does where it does not say how: a run
-    from before there was any redaction goes on without."""
-    if "redaction" in config.model_fields_set or not directory.manifest.is_file():
+def _as_it_began(directory: RunDirectory, config: Config, notify: Notify) -> Config:
+    """``config``, redacting and fine-tuning as the run in ``directory`` has done so far where it
+    does not say how: a run from before there was any redaction goes on without, and one from
+    before recipes were chosen with the values that it began with."""
+    if not directory.manifest.is_file():
         return config
-    if "import" not in read_manifest(directory.manifest).stages:
-        return config
+    stages = read_manifest(directory.manifest).stages
     before, _ = read_resolved(directory.configuration)
-    return config.model_copy(update={"redaction": before.redaction})
+    if "import" in stages and "redaction" not in config.model_fields_set:
+        config = config.model_copy(update={"redaction": before.redaction})
+    if kept := _used_and_not_named(before, config, stages):
+        values = ", ".join(f"{name}: {value}" for name, value in kept.items())
+        words = f"goes on as it began, with what the configuration leaves open: {values}"
+        notify(Event("finetuning", 0, None, "notice", words))
+        finetuning = config.finetuning.model_copy(update=kept)
+        config = config.model_copy(update={"finetuning": finetuning})
+    return config
+
+
+def _used_and_not_named(before: Config, config: Config, stages: Iterable[str]) -> dict[str, Any]:
+    """Of the ``finetuning`` section: what a finished stage used, and ``config`` neither names nor
+    would choose."""
+    used = _used(stages, before)
+    return {
+        name: getattr(before.finetuning, name)
+        for name in (key.removeprefix("finetuning.") for key in differences(before, config))
+        if name in FinetuningSettings.model_fields
+        and name not in config.finetuning.model_fields_set
+        and _is_among(f"finetuning.{name}", used)
+    }
 
 
 MEASURED = ("local", "finetuning.max_tokens", "inference")
@@ -157,7 +179,7 @@ def _check_same(
         raise RunIncompatible(
             f"{directory.root} is {what}.", hint="Give this one a name of its own with --name."
         )
-    used = {name for stage in manifest.stages for name in _used_by(_kind(stage), before)}
+    used = _used(manifest.stages, before)
     changed = differences(before, config)
     refused = [
         words
@@ -178,6 +200,11 @@ def _check_same(
     # Before run.yaml says that nothing has changed: a crash in between must not keep them.
     write_record(directory.manifest, usable)
     return usable
+
+
+def _used(stages: Iterable[str], config: Config) -> set[str]:
+    """The settings that the finished ``stages`` used."""
+    return {name for stage in stages for name in _used_by(_kind(stage), config)}
 
 
 def _used_by(kind: str, config: Config) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from llamaduo.curation.languages import language_of, script_of
 from llamaduo.curation.portrait import portray
 from llamaduo.curation.settings import CurationSettings
 from llamaduo.errors import RunError
+from llamaduo.handover import hand_back
 from llamaduo.records import (
     BaseFigures,
     Checkpoint,
@@ -112,22 +113,28 @@ def read_split(folder: Path) -> Split:
 
 
 def measure(run: Run, split: Split, base: Checkpoint) -> Lengths:
-    """Measure every pair in the model's own tokens, before anything is spent."""
+    """Measure every pair in the model's own tokens, before anything is spent.
+
+    Raises:
+        StageFailed, ExtraMissing: the train pairs cannot be trained on as configured: none fits
+            into the window, or this machine cannot do it.
+    """
     path, base_path = (run.directory.coverage / name for name in ("lengths.json", "base.json"))
 
     def work() -> None:
+        from llamaduo.finetuning.finetune import foresee
         from llamaduo.finetuning.models import token_counter
-        from llamaduo.finetuning.window import window_for
 
         splits = {
             "train": split.train.pairs,
             "test": split.test.pairs,
             "final": split.final.pairs,
         }
-        count = token_counter(base)
+        count = token_counter(base, run.config.finetuning.loss_on)
         counted = {pair.id: count(pair) for pairs in splits.values() for pair in pairs}
-        totals = [sum(counted[pair.id]) for pair in split.train.pairs]
-        window = window_for(totals, run.config.finetuning.max_tokens, base.window)
+        train = [counted[pair.id] for pair in split.train.pairs]
+        # Here, not when the service LLM and the base model have answered.
+        window = foresee(train, run.config.finetuning, base).window
         write_record(path, measure_lengths(splits, lambda pair: counted[pair.id], window))
         write_record(base_path, BaseFigures(base.model, base.window, base.fingerprint))
 
@@ -202,6 +209,7 @@ def finetune_cycle(
         from llamaduo.finetuning.mixture import mix
 
         run.directory.verdict.unlink(missing_ok=True)  # of a loop that now goes on
+        hand_back(run)
         _, measured = finetune(
             mix(train, synthetic),
             run.config.finetuning,

@@ -53,7 +53,7 @@ def test_a_probe_gives_hours_and_json_is_for_a_program(capsys: pytest.CaptureFix
     model = build_tiny_llama(Path("model"))
     write(
         f"local: {{model: ./{model}}}\nfinetuning: {{epochs: 1}}\n"
-        "inference: {responses_per_prompt: 1, max_new_tokens: 4}\n"
+        "inference: {responses_per_prompt: 1, max_new_tokens: 4, engine: xllamacpp}\n"
         "limits: {cycles: 2, budget_usd: 3}\nservice: {mode: batch, model: 'openai:gpt-4o'}\n"
     )
     assert llamaduo("estimate", "--json") == 0
@@ -68,6 +68,7 @@ def test_a_probe_gives_hours_and_json_is_for_a_program(capsys: pytest.CaptureFix
     assert (found["budget_usd"], found["spent_usd"], found["unpriced"]) == (3, 0, [])
     assert any("half the price, replies within a day" in note for note in found["notes"])
     assert any("before it has spent more than $3.00" in note for note in found["notes"])
+    assert any("timed answers on transformers" in note for note in found["notes"])
 
 
 def test_a_model_that_is_not_here_leaves_the_hours_out_and_says_why(

@@ -43,18 +43,76 @@ def test_a_notice_is_a_line_under_the_name_of_its_stage(capsys: pytest.CaptureFi
 RECIPE = Event("cycle 0: finetune", 0, None, "recipe", "LoRA: 2 min\nmethod\tlora [x]\tfast")
 
 
-def test_a_recipe_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_has_its_reasons_in_a_pipe_too(capsys: pytest.CaptureFixture[str]) -> None:
     with showing_progress() as notify:
         notify(RECIPE)
-    assert capsys.readouterr().err == "cycle 0: finetune: LoRA: 2 min\n"
+    summary, row = capsys.readouterr().err.splitlines()
+    assert summary == "cycle 0: finetune: LoRA: 2 min"
+    assert row.split() == ["method", "lora", "[x]", "fast"]
+
+
+def test_what_the_end_of_a_stage_has_to_say_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing_progress() as notify:
+        notify(Event("base model", 0, 1, "stage"))
+        notify(Event("base model", 1, 1, "stage", "it is at commit 1a2b"))
+    assert capsys.readouterr().err.endswith(" s; it is at commit 1a2b\n")
+
+
+def test_a_long_training_says_how_it_stands(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("llamaduo.cli.progress.time.monotonic", lambda: now)
+    with showing_progress() as notify:
+        for step in (1, 2):
+            notify(Event("cycle 0: finetune", step, 9, "steps", f"loss 0.{step}, 1.4 GB"))
+            now += 20
+    assert capsys.readouterr().err == "cycle 0: finetune: 2 of 9 steps, loss 0.2, 1.4 GB\n"
+
+
+def use_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 80 columns, which standard error goes to."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+
+
+def test_a_narrow_terminal_has_room_for_counts_and_details(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_terminal(monkeypatch)
+    detail = "loss 0.351, 111 tokens/s, 1.4 GB, 3 min left"
+    with showing_progress() as notify:
+        notify(Event("cycles/001/finetune", 0, 1, "stage"))
+        notify(Event("cycle 1: finetune", 160, 1760, "steps", detail))
+    bar, below = [line for line in capsys.readouterr().err.splitlines() if line.strip()][-2:]
+    assert " 160/1760 steps 0:00:0" in bar
+    assert below.strip() == detail
+
+
+def test_a_stage_that_has_ended_is_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bars of every stage of a long run would push what is under way off the screen."""
+    use_terminal(monkeypatch)
+    with showing_progress() as notify:
+        for cycle in range(30):
+            notify(Event(f"cycles/{cycle:03d}/judge", 0, 1, "stage"))
+            notify(Event(f"cycle {cycle}: judge", 8, 8, "judgements"))
+            notify(Event(f"cycles/{cycle:03d}/judge", 1, 1, "stage", "told"))
+        notify(Event("report", 1, 9, "files"))
+    *ended, bar = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert [line.split() for line in ended] == [
+        ["✓", "cycle", f"{cycle}:", "judge", "0:00:00", "8", "judgements", "told"]
+        for cycle in range(30)
+    ]
+    assert "report" in bar
 
 
 def test_a_recipe_is_a_table_in_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERM", "dumb")
+    use_terminal(monkeypatch)
     with showing_progress() as notify:
         notify(RECIPE)
     said = capsys.readouterr().err

@@ -58,6 +58,16 @@ def test_json_responses_give_their_schema() -> None:
     assert schema["properties"]["urgent"] == {"type": "boolean"}
 
 
+def test_labels_that_are_json_have_their_schema_too() -> None:
+    rows = [
+        {"prompt": f"mail {n}", "completion": json.dumps({"spam": bool(n % 2)})} for n in range(40)
+    ]
+    task = parse_config(starter(write(rows), Path()).text, "f").task
+    assert task.kind == "classification"
+    assert task.json_schema is not None
+    assert task.json_schema["properties"] == {"spam": {"type": "boolean"}}
+
+
 def test_code_and_summaries() -> None:
     code = [{"prompt": f"write {n}", "completion": f"```py\nx = {n}\n```"} for n in range(9)]
     assert "kind: coding" in starter(write(code), Path()).text
@@ -93,11 +103,40 @@ def test_doctor_names_what_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    Path("llamaduo.yaml").write_text("coverage: {data: nothing.jsonl}\n")
+    Path("llamaduo.yaml").write_text(
+        "coverage: {data: nothing.jsonl}\n"
+        "inference: {engine: openai, base_url: 'http://127.0.0.1:9/v1',"
+        " serve_command: [no-vllm-here, '{model}']}\n"
+    )
     assert llamaduo("doctor", "--json") == 1
     checks = {check["what"]: check for check in json.loads(capsys.readouterr().out)}
     assert "nothing.jsonl" in checks["Coverage data"]["found"]
+    assert "no-vllm-here is not there" in checks["Engine"]["found"]
     assert "export OPENAI_API_KEY" in checks["openai-chat:gpt-4o"]["fix"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "installed", "what", "fix"),
+    [
+        ("finetuning: {method: qlora}", "bitsandbytes", "Fine-tuning", "llamaduo[qlora]"),
+        ("finetuning: {report_to: [mlflow]}", "mlflow", "Fine-tuning", "pip install mlflow"),
+        ("inference: {constrained: 'on'}", "llguidance", "Engine", "llamaduo[schema]"),
+    ],
+)
+def test_doctor_says_what_training_and_answering_lack(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: str,
+    installed: str,
+    what: str,
+    fix: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, installed, None)  # as if it were not
+    Path("llamaduo.yaml").write_text(f"coverage: {{data: nothing.jsonl}}\n{settings}\n")
+    assert llamaduo("doctor", "--json") == 1
+    checks = {check["what"]: check for check in json.loads(capsys.readouterr().out)}
+    assert checks[what]["state"] == "missing"
+    assert fix in checks[what]["fix"]
 
 
 def test_doctor_says_what_each_configured_provider_needs(

@@ -10,18 +10,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
-from llamaduo.deploy import Deployed, deploy
+from llamaduo.deploy import Deployed, best_checkpoint, deploy
 from llamaduo.deployment.bundle import Bundle, open_bundle
 from llamaduo.deployment.model_files import count_weights
-from llamaduo.errors import ParityMissed, RunError, StageFailed
+from llamaduo.errors import ParityMissed, RunError, StageFailed, UsageError
+from llamaduo.handover import handed_over
 from llamaduo.inference.served import Served
 from llamaduo.packing import bundle_best
-from llamaduo.records import Checkpoint, Measure, Parity, Scores, Verdict
+from llamaduo.records import Checkpoint, Measure, Parity, Response, Scores, Verdict
 from llamaduo.run import Run, own_run
-from llamaduo.storage.jsonl import read_record, write_record
+from llamaduo.stages import base_model, read_split
+from llamaduo.storage.jsonl import read_record, read_records, write_record
 from llamaduo.storage.run_directory import RunDirectory
-from tests.cycle.small_loop import configuration
+from tests.cycle.small_loop import configuration, prepare, run_loop
+from tests.llamas import build_llama
+from tests.serving.made import serving
 from tests.silent_server import silent
 
 FLATTERED = {"exact_match": Measure(value=100.0, interval=None, prompts=8, responses=16)}
@@ -104,6 +109,59 @@ def test_every_form_is_checked_before_it_is_promoted(copy: Path, base_url: str) 
         bundle.files
     )
     assert "model.safetensors" not in bundle.files
+
+
+def test_a_model_of_which_all_weights_were_trained_is_deployed_and_served(
+    base_url: str, tmp_path: Path
+) -> None:
+    """A base model, which got its chat template from us."""
+    prepare(tmp_path)
+    (build_llama(tmp_path / "model") / "chat_template.jinja").unlink()
+    asked = {
+        "coverage.final_fraction": "0",
+        "limits.cycles": "1",
+        "finetuning.method": "full",
+        "finetuning.learning_rate": "0.005",
+        "inference.responses_per_prompt": "1",
+        "judging.judgements_per_response": "1",
+        "deployment.parity": "0.9",
+    }
+    run = tmp_path / "runs" / "whole"
+    run_loop(configuration(tmp_path, base_url, **asked), tmp_path, run.name)
+    packed = open_bundle(run / "bundle")
+    assert (packed.form, packed.cycle) == ("merged", 0)
+    trained = load_file(run / "cycles" / "000" / "checkpoint" / "model.safetensors")
+    assert load_file(run / "bundle" / "model.safetensors").keys() == trained.keys()
+    with pytest.raises(UsageError, match=r"cycle 0 of .* has none: all of its weights"):
+        deployed(run, base_url, check=False, **asked, **{"deployment.form": "adapter"})
+    bundle = deployed(run, base_url, check=True, **asked, **{"deployment.gguf": "[F16]"}).bundle
+    assert bundle.parity
+    assert [check.form for check in bundle.parity.checks] == ["merged", "gguf F16"]
+    assert all(check.templates_equal and check.passed for check in bundle.parity.checks)
+    kept = load_file(run / "bundle" / "model.safetensors")
+    assert all((kept[name] == tensor).all() for name, tensor in trained.items())
+    expected = read_records(run / "parity" / "merged.jsonl", Response)
+    asked_of = {pair.id: pair for pair in read_split(run / "coverage").test.pairs}
+    with serving([run]) as server:
+        for answer in expected:
+            messages = [
+                {"role": m.role, "content": m.content} for m in asked_of[answer.pair_id].messages
+            ]
+            reply = server.post({"model": "whole", "messages": messages, "temperature": 0}).json()
+            assert reply["choices"][0]["message"]["content"] == answer.text
+    # No server that runs could load an adapter that trains tokens which it does not have.
+    with owned(run, base_url, **asked) as it:
+        server_runs = it.config.inference.model_copy(update={"engine": "openai"})
+        other = replace(it, config=it.config.model_copy(update={"inference": server_runs}))
+        with (
+            pytest.raises(UsageError, match=r"was given ChatML's tokens"),
+            handed_over(other, base_model(it)),
+        ):
+            pass
+        # And the loop, run again, leaves what was deployed where it is.
+        verdict = read_record(run / "verdict.json", Verdict)
+        bundle_best(it, best_checkpoint(it, verdict), verdict, bundle.scores)
+    assert open_bundle(run / "bundle") == bundle
 
 
 def test_the_bundle_that_was_deployed_stays_when_the_run_is_resumed(

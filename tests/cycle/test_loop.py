@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llamaduo.cycle import migrate
 from llamaduo.deployment.bundle import Bundle
-from llamaduo.errors import BudgetExceeded, RunError, UsageError
+from llamaduo.errors import BudgetExceeded, RunError, RunIncompatible, StageFailed, UsageError
+from llamaduo.finetuning.settings import FinetuningSettings
 from llamaduo.records import Event, Lengths, Pair, Response, Scores, Verdict
 from llamaduo.run import Paused, own_run
 from llamaduo.service.ledger import read_spend
-from llamaduo.storage.jsonl import read_record, read_records
+from llamaduo.storage.jsonl import read_record, read_records, write_record
+from llamaduo.storage.manifest import read_manifest
 from llamaduo.storage.run_directory import RunDirectory
 from tests.cycle.small_loop import configuration, run_loop
 
@@ -206,6 +211,74 @@ def test_a_missing_ledger_is_not_replaced_by_an_empty_one(
         run_loop(configuration(folder, base_url), folder, "lost")
 
 
+@pytest.mark.usefixtures("finished")  # which has asked
+def test_what_cannot_be_trained_here_is_said_before_anything_is_asked(
+    folder: Path, base_url: str, record: Path
+) -> None:
+    before = asked(record)
+    config = configuration(folder, base_url, **{"finetuning.liger": "true"})
+    with pytest.raises(StageFailed, match=r"finetuning\.liger: true: liger-kernel does not run on"):
+        run_loop(config, folder, "cannot")
+    directory = RunDirectory(folder / "runs" / "cannot")
+    assert list(read_manifest(directory.manifest).stages) == ["import", "split"]
+    assert asked(record) == before
+
+
+BEFORE_RECIPES = """\
+finetuning:
+  start_from: previous
+  epochs: 1.0
+  learning_rate: 0.002
+  batch_size: 4
+  lora_rank: 8
+  lora_alpha: 16
+  lora_dropout: 0.0
+  max_tokens: 256
+  seed: 0
+"""
+"""What ``run.yaml`` had of the section when there was one recipe for all."""
+
+
+def test_a_run_from_before_recipes_goes_on_with_the_values_that_it_began_with(
+    finished: tuple[Path, Verdict], folder: Path, base_url: str
+) -> None:
+    directory = RunDirectory(Path(shutil.copytree(finished[0], folder / "runs" / "before")))
+    path, events = directory.configuration, list[Event]()
+    text = re.sub(r"finetuning:\n(  .*\n)+", BEFORE_RECIPES, path.read_text())
+    path.write_text(text)
+    given: dict[str, Any] = {"root": folder, "cache": folder, "notify": events.append}
+    for _ in range(2):  # it holds when the new version has written run.yaml, too
+        with own_run(configuration(folder, base_url), directory, **given) as run:
+            settings = run.config.finetuning
+        assert (settings.method, settings.learning_rate, settings.lora_rank) == ("lora", 2e-3, 8)
+        assert settings.packing is None
+    assert "learning_rate: 0.002, lora_alpha: 16" in events[0].detail
+    assert "epochs" not in events[0].detail
+    for key, value in {"learning_rate": "0.001", "method": "full", "lora_rank": "null"}.items():
+        other = configuration(folder, base_url, **{f"finetuning.{key}": value})
+        with (
+            pytest.raises(RunIncompatible, match=rf"finetuning\.{key}: the run has"),
+            own_run(other, directory, **given),
+        ):
+            pass
+
+
+def test_what_an_unfinished_stage_would_use_may_still_be_chosen(
+    finished: tuple[Path, Verdict], folder: Path, base_url: str
+) -> None:
+    """Before the first fine-tuning, only the window is used up."""
+    directory = RunDirectory(Path(shutil.copytree(finished[0], folder / "runs" / "early")))
+    path, config = directory.configuration, configuration(folder, base_url)
+    path.write_text(re.sub(r"finetuning:\n(  .*\n)+", BEFORE_RECIPES, path.read_text()))
+    manifest = read_manifest(directory.manifest)
+    stages = dict(list(manifest.stages.items())[: STAGES.index("cycles/000/finetune")])
+    write_record(directory.manifest, replace(manifest, stages=stages))
+    open_to_choice = FinetuningSettings(processes=0)
+    config = config.model_copy(update={"finetuning": open_to_choice})
+    with own_run(config, directory, root=folder, cache=folder) as run:
+        assert run.config.finetuning == open_to_choice.model_copy(update={"max_tokens": 256})
+
+
 def test_lengths_can_be_acted_on_until_the_first_inference(folder: Path, base_url: str) -> None:
     directory = RunDirectory(folder / "runs" / "lengths")
 
@@ -228,10 +301,18 @@ def test_lengths_can_be_acted_on_until_the_first_inference(folder: Path, base_ur
     assert split_only(200) == 200
     (directory.root / "base").mkdir()
     (directory.root / "base" / "responses.jsonl").write_text("of other settings\n")
-    assert split_only(100) == 100
+    assert split_only(140) == 140
     assert not (directory.root / "base" / "responses.jsonl").exists()
 
     changed = configuration(folder, base_url, **{"finetuning.max_tokens": "150"})
     with own_run(changed, directory, root=folder, cache=folder):
         pass  # it ends before anything is measured
     assert split_only(150) == 150
+
+    narrow = configuration(folder, base_url, **{"finetuning.max_tokens": "50"})
+    with (
+        own_run(narrow, directory, root=folder, cache=folder) as run,
+        pytest.raises(StageFailed, match=r"None of the \d+ pairs .* fits into 50 tokens"),
+    ):
+        migrate(run)  # before the service LLM or the base model has answered
+    assert not (directory.root / "service" / "responses.jsonl").exists()

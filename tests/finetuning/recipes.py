@@ -8,7 +8,7 @@ from typing import Any
 
 from llamaduo.finetuning.job import Job, write_job
 from llamaduo.finetuning.model_folder import read_tokenizer
-from llamaduo.records import Checkpoint, Estimate, Pair, Recipe
+from llamaduo.records import Checkpoint, Forecast, Pair, Recipe
 from llamaduo.tasks.chat import EncodedPair, encode_pair
 from llamaduo.tasks.quiet import quiet
 
@@ -35,7 +35,7 @@ _PLAIN: dict[str, Any] = {
     "report_to": (),
     "seed": 0,
     "reasons": {},
-    "estimate": Estimate(seconds=1.0, memory_bytes=1, tokens=1, steps=1),
+    "forecast": Forecast(seconds=1.0, memory_bytes=1, tokens=1, steps=1),
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaduo.finetuning.estimate import CONTEXT_BYTES, GB, Load, flops, memory, seconds
+from llamaduo.finetuning.estimate import CONTEXT_BYTES, GB, SHARES, Load, flops, memory, seconds
 from llamaduo.finetuning.sizes import ModelSize
 from tests.finetuning.shapes import (
     CPU,
@@ -20,9 +21,12 @@ from tests.finetuning.shapes import (
     LLAMA3_70B,
     LLAMA_7B,
     LLAMA_65B,
+    MISTRAL_7B,
     SMOLLM2,
     shape,
 )
+
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "finetuning.md"
 
 LOAD = Load(
     method="qlora",
@@ -61,8 +65,10 @@ def test_the_qlora_papers_figures() -> None:
     assert base.weights + base.context == pytest.approx(5.048 * GB, rel=0.1)
     rank = 13_000_000 // LLAMA_7B.adapter_parameters(1)
     assert 2 * LLAMA_7B.adapter_parameters(rank) == pytest.approx(26e6, rel=0.1)
-    # "A 65 B model needs less than 48 GB" on one GPU, with checkpointing.
-    assert memory(LLAMA_65B, replace(LOAD, rank=64), "cuda").total < 48 * GB
+    # "A 65 B model needs less than 48 GB" on one GPU, with checkpointing. Theirs has all of the
+    # adapter in 16 bits, ours in 32.
+    largest = memory(LLAMA_65B, replace(LOAD, rank=64), "cuda")
+    assert largest.total - largest.trained // 2 < 48 * GB
     assert memory(LLAMA_65B, replace(LOAD, method="lora"), "cuda").weights > 2 * 65 * GB * 0.99
 
 
@@ -93,6 +99,26 @@ def test_gemmas_vocabulary_is_counted() -> None:
     assert memory(GEMMA_2B, long, "cuda").logits > 4 * GB
     assert memory(GEMMA_2B, replace(long, liger=True), "cuda").logits < GB
     assert memory(GEMMA_2B, replace(long, scored=100), "cuda").logits < 0.5 * GB
+
+
+def test_the_table_of_the_documentation_is_what_is_reckoned() -> None:
+    """One row of 1,024 tokens with checkpointing, two without it, half of them responses."""
+    models = {"SmolLM2-135M": SMOLLM2, "Gemma-2B": GEMMA_2B, "Mistral-7B": MISTRAL_7B}
+    models |= {"Llama-3-8B": LLAMA3_8B, "Gemma-7B": GEMMA_7B, "Llama-3-70B": LLAMA3_70B}
+    row = replace(LOAD, row_tokens=1024, scored=512, packing=True)
+    processor = replace(row, method="lora", dtype="float32", checkpointing=False, apart=True)
+
+    def told(size: ModelSize, load: Load, device: str) -> str:
+        return f"{memory(size, load, device).total / GB:.0f}"
+
+    def cells(size: ModelSize) -> list[str]:
+        for_gpu = [replace(row, method=m, dropout=m != "full") for m in ("qlora", "lora", "full")]
+        pairs = [(load, replace(load, rows=2, checkpointing=False)) for load in for_gpu]
+        of_gpu = [", ".join(told(size, load, "cuda") for load in pair) for pair in pairs]
+        return [*of_gpu, told(size, processor, "cpu")]
+
+    rows = [f"| {name} | {' | '.join(cells(size))} |" for name, size in models.items()]
+    assert "\n".join(rows) in DOCUMENTATION.read_text(encoding="utf-8")
 
 
 # --- what PyTorch saves ---------------------------------------------------------------------
@@ -243,11 +269,26 @@ def test_of_a_device_of_unknown_speed_no_time_is_told() -> None:
     assert seconds(1e15, GB, "lora", replace(H100, flops=0.0), 1) == 0.0
 
 
-@pytest.mark.parametrize(("rows", "tokens", "peak"), [(4, 73, 1.87), (2, 512, 4.32)])
-def test_smollm2_peaks_where_it_was_measured(rows: int, tokens: int, peak: float) -> None:
-    """Resident memory of a process after two steps, all libraries imported, in GB."""
-    load = replace(PLAIN, rows=rows, row_tokens=tokens, scored=tokens // 5, apart=True)
-    assert memory(SMOLLM2, load, "cpu").total == pytest.approx(peak * GB, rel=0.2)
+@pytest.mark.parametrize(
+    ("changes", "peak"),
+    [
+        ({"rows": 4, "row_tokens": 66, "scored": 13}, 1.65),
+        ({"rows": 1}, 1.94),
+        ({"rows": 2}, 2.84),
+        ({"rows": 4}, 4.47),
+        ({"rows": 2, "dropout": True}, 4.37),
+        ({"rows": 2, "method": "full"}, 4.28),
+        ({"rows": 4, "checkpointing": True}, 2.39),
+        ({"rows": 2, "method": "qlora"}, 3.61),
+    ],
+    ids=str,
+)
+def test_smollm2_peaks_where_it_was_measured(changes: dict[str, Any], peak: float) -> None:
+    """Resident memory of a child that trained some steps, in GB: a whole :func:`finetune` of the
+    embedded model, one thread."""
+    load = replace(PLAIN, row_tokens=499, scored=82, apart=True)
+    reckoned = memory(SMOLLM2, replace(load, **changes), "cpu").total
+    assert reckoned == pytest.approx(peak * GB, rel=0.15)
 
 
 def test_smollm2_on_two_cores_takes_what_was_measured() -> None:
@@ -259,4 +300,4 @@ def test_smollm2_on_two_cores_takes_what_was_measured() -> None:
 
 
 def test_every_device_has_a_share_for_its_libraries() -> None:
-    assert set(CONTEXT_BYTES) == {"cpu", "cuda", "mps"}
+    assert set(CONTEXT_BYTES) == {"cpu", "cuda"} == {device for device, _ in SHARES}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from llamaduo.deployment.bundle import Generation
 from llamaduo.errors import ModelError
 from llamaduo.finetuning.adapter import checkpoint_in
 from llamaduo.finetuning.loading import is_flat
@@ -15,17 +18,24 @@ from llamaduo.finetuning.merge import merge
 from llamaduo.finetuning.model_folder import read_tokenizer
 from llamaduo.finetuning.packing import IGNORED, example, rows_of
 from llamaduo.finetuning.work import carry_out
+from llamaduo.inference.engine import TransformersEngine
+from llamaduo.inference.llamacpp import load_gguf, rendered, tokenized
 from llamaduo.inference.loading import load_model
 from llamaduo.inference.stepping import end_tokens
 from llamaduo.records import Checkpoint, Message, silent
+from llamaduo.serving.asking import parse, read
+from llamaduo.serving.served import Served
 from llamaduo.tasks.chat import encode_pair, encode_prompt
 from llamaduo.tasks.chat_templates import steady
 from tests.families import FAMILIES, build_family
 from tests.finetuning.made import checkpoint_of, tickets
 from tests.finetuning.recipes import encoded, job, loaded
+from tests.serving.made import merged_bundle
 
 ASKED = (Message("user", "Parcel lost."),)
 TALK = (*ASKED, Message("assistant", "shipping, low"), Message("user", "And my money?"))
+LONGER = (*TALK, Message("assistant", "billing, low"), Message("user", "All  12 of it, now!"))
+SYSTEM = Message("system", "You triage.")
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
@@ -59,40 +69,71 @@ def test_the_loss_is_on_the_response_and_the_end_of_its_turn(family: str, base: 
     assert tokenizer.convert_tokens_to_ids(kind.ends) in end_tokens(model, tokenizer)
 
 
-def test_the_loss_on_all_responses_finds_each_of_them(family: str, base: Checkpoint) -> None:
+@pytest.mark.parametrize("system", [(), (SYSTEM,)], ids=["plain", "system"])
+def test_the_loss_on_all_responses_finds_each_of_them(
+    family: str, base: Checkpoint, system: tuple[Message, ...]
+) -> None:
     kind, tokenizer = FAMILIES[family], read_tokenizer(Path(base.base))
-    last = encode_pair(tokenizer, TALK, "billing, high")
+    talk = (*system, *LONGER)
+    last = encode_pair(tokenizer, talk, "billing, high")
     assert last.earlier == ()
-    if kind.last_only:
+    if kind.last_only or (system and kind.system_moves):
         with pytest.raises(ModelError, match="earlier response") as caught:
-            encode_pair(tokenizer, TALK, "billing, high", loss_on="all")
+            encode_pair(tokenizer, talk, "billing, high", loss_on="all")
         assert "loss_on: last" in caught.value.hint
         return
-    pair = encode_pair(tokenizer, TALK, "billing, high", loss_on="all")
+    pair = encode_pair(tokenizer, talk, "billing, high", loss_on="all")
     assert (pair.prompt, pair.response) == (last.prompt, last.response)
-    ((begin, end),) = pair.earlier
     shared = kind.after if kind.after == "\n" else kind.after[:1]
-    answer = tokenizer.decode(pair.prompt[begin:end])
-    assert answer == f"{kind.space}shipping, low{kind.ends}{shared}"
+    earlier = [pair.prompt[begin:end] for begin, end in pair.earlier]
+    assert [tokenizer.decode(answer) for answer in earlier] == [
+        f"{kind.space}{answer}{kind.ends}{shared}" for answer in ("shipping, low", "billing, low")
+    ]
     learned = [token for token in example(pair)["labels"] if token != IGNORED]
-    assert learned == [*pair.prompt[begin:end], *pair.response]
+    assert learned == [*earlier[0], *earlier[1], *pair.response]
 
 
-def test_a_system_prompt_is_rendered_or_refused(family: str, base: Checkpoint) -> None:
+def test_a_system_prompt_comes_before_the_users_words(family: str, base: Checkpoint) -> None:
     tokenizer = read_tokenizer(Path(base.base))
-    chat = (Message("system", "You triage."), *ASKED)
-    if FAMILIES[family].system:
-        assert "You triage." in tokenizer.decode(encode_prompt(tokenizer, chat))
-    else:
-        with pytest.raises(ModelError, match="System role not supported"):
-            encode_prompt(tokenizer, chat)
+    prompt = tokenizer.decode(encode_prompt(tokenizer, (SYSTEM, *ASKED)))
+    assert prompt.count("You triage.") == prompt.count("Parcel lost.") == 1
+    assert prompt.index("You triage.") < prompt.index("Parcel lost.")
+    if family.startswith("gemma"):  # whose first two generations have no place for one
+        assert "<start_of_turn>user\nYou triage.\n\nParcel lost.<end_of_turn>" in prompt
+
+
+def test_a_prompt_is_the_same_tokens_wherever_it_is_read(family: str, tmp_path: Path) -> None:
+    """In training, inference, serving, from the GGUF file alone, and by transformers alone."""
+    pytest.importorskip("xllamacpp")
+    base = checkpoint_of(build_family(family, tmp_path / "model", llama=True))
+    tokenizer, engine = read_tokenizer(Path(base.base)), TransformersEngine(base)
+    bundle = merged_bundle(Path(base.base), tmp_path / "bundle", gguf=True)
+    packed = read_tokenizer(bundle)
+    with closing(load_gguf(bundle / "model-F16.gguf", window=256, threads=1)) as server:
+        for chat in [(*system, *talk) for system in ((), (SYSTEM,)) for talk in (ASKED, LONGER)]:
+            body = [{"role": message.role, "content": message.content} for message in chat]
+            trained = encode_pair(tokenizer, chat, "billing, high").prompt
+            assert engine.encode(chat) == trained
+            assert served_tokens(packed, body) == trained
+            assert tokenized(server, rendered(server, chat)) == trained
+            alone = packed.apply_chat_template(body, add_generation_prompt=True)
+            assert tuple(alone["input_ids"]) == trained
+
+
+def served_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[int, ...]:
+    """The prompt that a request to a server of this tokenizer becomes."""
+    defaults = Generation(temperature=0.0, top_p=1.0, max_new_tokens=8)
+    wish = read(parse(json.dumps({"model": "m", "messages": messages}).encode()), defaults)
+    served: Any = Served("m", defaults, 256, tokenizer, engine=None)  # type: ignore[arg-type]
+    return tuple(served.job(wish).tokens)
 
 
 def test_the_template_that_travels_with_the_model_is_steady(family: str, base: Checkpoint) -> None:
     template = read_tokenizer(Path(base.base)).chat_template
     assert template == steady(template)
     assert "strftime_now(" not in template
-    assert (base.base != base.model) == (family in {"llama-3", "qwen-3"})
+    changed = {"llama-3", "qwen-3", "gemma", "gemma-2"}
+    assert (base.base != base.model) == (family in changed)
 
 
 def test_packed_rows_are_separate_forwards(family: str, base: Checkpoint, tmp_path: Path) -> None:

@@ -70,6 +70,23 @@ def test_figures_and_events_count_every_step(tiny: Checkpoint, tmp_path: Path) -
     assert (checkpoint.base, checkpoint.window) == (tiny.base, tiny.window)
 
 
+def test_which_weights_validation_chose_is_said(tiny: Checkpoint, tmp_path: Path) -> None:
+    events: list[Event] = []
+    hasty = SETTINGS.model_copy(
+        update={"validation_fraction": 0.5, "learning_rate": 0.3, "epochs": 9.0, "patience": 1}
+    )
+    _, figures = finetune(
+        tickets(8), hasty, start=tiny, cycle=0, into=tmp_path / "a", notify=events.append
+    )
+    said = [event.detail for event in events if event.unit == "notice"]
+    best, loss = min(figures.validation, key=lambda each: each[1])
+    assert said == [
+        f"kept the weights of step {best} of {figures.steps}: validation loss {loss:.3f}"
+    ]
+    assert best == figures.best_step
+    assert figures.steps < 9
+
+
 def test_the_loss_is_on_the_response_only(tiny: Checkpoint, tmp_path: Path) -> None:
     # A new adapter changes nothing, so the first step's loss is the base model's.
     train = tickets(6)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from llamaduo.finetuning import hardware
@@ -15,7 +16,7 @@ from llamaduo.finetuning.hardware import this_machine
 
 def test_the_machine_that_the_tests_run_on() -> None:
     machine = this_machine()
-    assert machine.device in {"cpu", "cuda", "mps"}
+    assert machine.device in {"cpu", "cuda"}
     assert machine.count >= 1
     assert 0 <= machine.free_bytes <= machine.memory_bytes
     assert machine.memory_bytes > 10**9
@@ -46,22 +47,18 @@ def test_known_peaks(name: str, tera: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "limit", "used"),
+    ("files", "limit"),
     [
-        ({"memory.max": "4000000000\n", "memory.current": "1000000000\n"}, 4 * 10**9, 10**9),
-        ({"memory.max": "max\n", "memory.current": "1000\n"}, None, 0),
-        (
-            {"memory/memory.limit_in_bytes": "3000000000", "memory/memory.usage_in_bytes": "5"},
-            3 * 10**9,
-            5,
-        ),
-        ({}, None, 0),
+        ({"memory.max": "1000000000\n"}, 10**9),
+        ({"memory.max": "max\n"}, None),
+        ({"memory/memory.limit_in_bytes": "2000000000"}, 2 * 10**9),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
+        ({}, None),
     ],
 )
 def test_a_containers_limit_is_the_machines(
     files: dict[str, str],
     limit: int | None,
-    used: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -69,10 +66,7 @@ def test_a_containers_limit_is_the_machines(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     monkeypatch.setattr(hardware, "CONTROL_GROUPS", tmp_path)
-    assert hardware._container() == (limit, used)
-    total, free = hardware._memory()
-    assert total <= (limit or total)
-    assert free <= total
+    assert hardware._memory() == (limit or psutil.virtual_memory().total)
 
 
 def test_reading_settings_and_recipes_imports_no_torch() -> None:

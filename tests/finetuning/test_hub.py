@@ -19,7 +19,13 @@ import pytest
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SAFE = {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"Apache-2.0"}
 REPOSITORIES: dict[str, dict[str, bytes]] = {
-    "owner/safe": SAFE | {"pytorch_model.bin": b"pickle"},
+    "owner/safe": SAFE
+    | {
+        "pytorch_model.bin": b"pickle",
+        "consolidated.safetensors": b"the same, for others",
+        "original/model.safetensors": b"the same, for others",
+    },
+    "owner/guarded": SAFE,
     "owner/pickled": {"config.json": b"{}", "pytorch_model.bin": b"pickle"},
 }
 SCRIPT = """
@@ -66,6 +72,10 @@ class Hub(BaseHTTPRequestHandler):
     def _info(self, name: str, revision: str) -> None:
         if name == "owner/gated":
             self._send(403 if self.headers["Authorization"] else 401, b"", "GatedRepo")
+        elif name == "owner/down":
+            self._send(503, b"")
+        elif self.headers["Authorization"]:
+            self._send(401, b"", message="Invalid credentials in Authorization header")
         elif name not in REPOSITORIES:
             self._send(404, b"", "RepoNotFound")
         elif revision not in ("main", COMMIT):
@@ -83,15 +93,21 @@ class Hub(BaseHTTPRequestHandler):
         self._send(200, json.dumps(entries).encode())
 
     def _file(self, name: str, file: str) -> None:
+        if name == "owner/guarded" and file != "README.md":  # as the Hub guards most gated models
+            self._send(401, b"", "GatedRepo")
+            return
         content = REPOSITORIES[name][file]
         self._send(200, content, etag=hashed(content))
 
-    def _send(self, status: int, content: bytes, error: str = "", etag: str = "") -> None:
+    def _send(
+        self, status: int, content: bytes, error: str = "", etag: str = "", message: str = ""
+    ) -> None:
         self.send_response(status)
         headers = {
             "Content-Length": str(len(content)),
             "X-Repo-Commit": COMMIT,
             "X-Error-Code": error,
+            "X-Error-Message": message,
             "ETag": f'"{etag}"' if etag else "",
         }
         for key, value in headers.items():
@@ -134,10 +150,12 @@ def test_models_of_the_hub(endpoint: str, tmp_path: Path) -> None:
         ["owner/safe", COMMIT],
         ["owner/pickled", None],
         ["owner/gated", None],
+        ["owner/guarded", COMMIT],
         ["owner/none", None],
         ["owner/safe", "v9"],
+        ["owner/down", None],
     ]
-    safe, pinned, pickled, gated, missing, revision = downloads(
+    safe, pinned, pickled, gated, guarded, missing, revision, down = downloads(
         tmp_path, asked, HF_ENDPOINT=endpoint
     )
     # A name without a revision is of today's commit, which is known from then on.
@@ -148,18 +166,23 @@ def test_models_of_the_hub(endpoint: str, tmp_path: Path) -> None:
     assert "owner/gated is gated" in gated[0]
     assert "https://huggingface.co/owner/gated" in gated[1]
     assert "hf auth login, or set HF_TOKEN" in gated[1]
+    assert [text.replace("guarded", "gated") for text in guarded] == gated
     assert "no model owner/none" in missing[0]
     assert "HF_TOKEN" in missing[1]
     assert "no revision v9" in revision[0]
+    assert "the Hub answers with an error (503)" in down[0]
 
-    # With a token whose account has not accepted it, signing in again would not help.
-    ((_, hint),) = downloads(
+    # With a token whose account has not accepted it, signing in again would not help; with one
+    # that is wrong, nothing else would.
+    (_, hint), refused = downloads(
         tmp_path,
-        [["owner/gated", None]],
+        [["owner/gated", None], ["owner/else", None]],
         HF_ENDPOINT=endpoint,
         HF_TOKEN="hf_x",  # noqa: S106 - of nobody
     )
     assert "hf auth whoami" in hint
+    assert "The Hub refuses the token" in refused[0]
+    assert "HF_TOKEN" in refused[1]
 
     # Offline, what is here is used, and nothing else is asked for.
     here, gone = downloads(

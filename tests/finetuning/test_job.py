@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from llamaduo.errors import RunError, RunLocked
+from llamaduo.errors import RunError, RunLocked, StageFailed
 from llamaduo.finetuning import job as jobs
 from llamaduo.finetuning.job import Job, await_free, key_of, left_over, read_job, write_job
-from llamaduo.records import Checkpoint
+from llamaduo.finetuning.launch import _halved
+from llamaduo.records import Checkpoint, silent
 from llamaduo.tasks.chat import EncodedPair
 from tests.finetuning.test_order import RECIPE
 
@@ -82,6 +83,20 @@ def test_the_key_hangs_on_all_that_decides_the_weights(tiny: Checkpoint, tmp_pat
     assert key(start=replace(tiny, base=str(copy))) == key()  # where it lies does not matter
     (copy / "config.json").write_text("{}")
     assert key(start=replace(tiny, base=str(copy))) != key()
+
+
+def test_one_row_that_does_not_fit_has_what_is_left_to_try(
+    tiny: Checkpoint, tmp_path: Path
+) -> None:
+    lora = job_in(tmp_path / ".training", tiny)
+    assert _halved(lora, "no room", silent).recipe.micro_batch == 2
+    recipe = replace(RECIPE, micro_batch=1, method="qlora", activation_checkpointing=True)
+    with pytest.raises(StageFailed, match="one row of 64 tokens at a time: no room") as caught:
+        _halved(replace(lora, recipe=recipe), "no room", silent)
+    assert caught.value.hint == "Set finetuning.max_tokens below 64; or take a smaller model."
+    with pytest.raises(StageFailed) as caught:
+        _halved(replace(lora, recipe=replace(RECIPE, micro_batch=1)), "no room", silent)
+    assert "activation_checkpointing: true, or method: qlora, or" in caught.value.hint
 
 
 def test_a_folder_that_is_still_in_use_is_left_alone(

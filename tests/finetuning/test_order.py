@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llamaduo.finetuning.launch import halve
 from llamaduo.finetuning.order import StepOrder, order
-from llamaduo.records import Estimate, Recipe
+from llamaduo.records import Forecast, Recipe
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=300)
 
@@ -52,6 +52,13 @@ def test_the_sampler_follows_the_epoch_it_is_asked_in() -> None:
     assert list(sampler) == order([5] * 20, 2, seed=3, epoch=1) != first
 
 
+def test_the_last_rows_of_several_processes_are_filled_up_with_nothing() -> None:
+    sampler = StepOrder([5] * 10, 8, seed=0, epoch=lambda: 0, together=4)
+    assert len(sampler) == len(list(sampler)) == 12
+    assert list(sampler)[:10] == order([5] * 10, 8, seed=0, epoch=0)
+    assert list(sampler)[10:] == [None, None]
+
+
 RECIPE = Recipe(
     method="lora",
     dtype="float32",
@@ -75,7 +82,7 @@ RECIPE = Recipe(
     report_to=(),
     seed=0,
     reasons={},
-    estimate=Estimate(seconds=0, memory_bytes=0, tokens=0, steps=0),
+    forecast=Forecast(seconds=0, memory_bytes=0, tokens=0, steps=0),
 )
 
 

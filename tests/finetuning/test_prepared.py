@@ -89,6 +89,40 @@ def test_a_model_that_needs_nothing_is_used_as_it_is(tiny_folder: Path, tmp_path
     assert not (tmp_path / "cache").exists()
 
 
+# --- templates that cannot be used as they are ------------------------------------------------
+
+
+@pytest.fixture
+def spoilt(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of a model, to give it another template."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+def test_of_several_templates_the_default_one_is_used(spoilt: Path, tmp_path: Path) -> None:
+    default = spoilt / "chat_template.jinja"
+    known = read_tokenizer(spoilt)
+    (spoilt / "additional_chat_templates").mkdir()
+    shutil.copyfile(default, spoilt / "additional_chat_templates" / "tool_use.jinja")
+    base = prepared(spoilt, tmp_path / "cache")
+    tokenizer = read_tokenizer(Path(base.base))
+    assert tokenizer.chat_template == known.chat_template  # a text: what a bundle can hold
+    assert encode_prompt(tokenizer, ASKED) == encode_prompt(known, ASKED)
+    default.unlink()
+    with pytest.raises(ModelError, match=r"several chat templates \(tool_use\)") as caught:
+        prepared(spoilt, tmp_path / "cache")
+    assert "chat_template.jinja" in caught.value.hint
+
+
+def test_a_template_that_ends_no_response_is_refused(spoilt: Path, tmp_path: Path) -> None:
+    (spoilt / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    with pytest.raises(ModelError, match="no special token behind a response") as caught:
+        prepared(spoilt, tmp_path / "cache")
+    assert "eos_token" in caught.value.hint
+
+
 # --- a base model without a template ----------------------------------------------------------
 
 

@@ -15,10 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from llamaduo.finetuning.finetune import FOLDER, finetune
+from llamaduo.finetuning.finetune import FOLDER, RECIPE, finetune
 from llamaduo.finetuning.job import CHECKPOINTS
 from llamaduo.finetuning.settings import FinetuningSettings
-from llamaduo.records import Checkpoint, Event, silent
+from llamaduo.records import Checkpoint, Event, Recipe, silent
+from llamaduo.storage.jsonl import read_record
 from tests.finetuning.made import HUNDRED_STEPS, assert_same_weights, tickets
 from tests.finetuning.victim import train
 from tests.llamas import build_llama
@@ -112,34 +113,43 @@ def kill(parent: subprocess.Popen[str], whom: str) -> None:
     assert left == []
 
 
-def test_killed_in_llamaduos_own_process(home: Path, folder: Path) -> None:
-    die_at(folder, [61])
-    checkpoints = folder / "cycle" / FOLDER / CHECKPOINTS
-    assert list(checkpoints.glob("step-*"))
-    events = go_on(folder, HUNDRED_STEPS)
-    notices = [event.detail for event in events if event.unit == "notice"]
-    assert any(detail.startswith("goes on after step ") for detail in notices)
-    check_same_end(home, folder)
+def cut_off(start: Checkpoint, into: Path, settings: FinetuningSettings, at: int) -> None:
+    """A training in this process that ends at a step and leaves what was written by then."""
 
-
-def test_what_another_job_began_is_not_gone_on_with(home: Path, folder: Path) -> None:
     def interrupt(event: Event) -> None:
-        if event.unit == "steps" and event.done == 50:
+        if event.unit == "steps" and event.done == at:
             raise KeyboardInterrupt
 
-    into = folder / "cycle" / "checkpoint"
     with pytest.raises(KeyboardInterrupt):
-        train(folder, into, HUNDRED_STEPS, interrupt)
-    assert list((folder / "cycle" / FOLDER / CHECKPOINTS).glob("step-*"))
-    other = HUNDRED_STEPS.model_copy(update={"epochs": 1.0, "learning_rate": 4e-3})
-    events = go_on(folder, other)
-    assert not any(event.detail.startswith("goes on") for event in events)
-    assert [event.done for event in events if event.unit == "steps"] == list(range(1, 21))
+        finetune(tickets(16), settings, start=start, cycle=0, into=into, notify=interrupt)
+    assert list((into.with_name(FOLDER) / CHECKPOINTS).glob("step-*"))
+
+
+OFTEN = HUNDRED_STEPS.model_copy(update={"epochs": 3.0, "save_every_minutes": 1e-9})
+"""Twelve steps on 16 pairs, with a checkpoint after each."""
+
+
+def test_what_another_job_began_is_not_gone_on_with(tiny: Checkpoint, tmp_path: Path) -> None:
+    into, events = tmp_path / "checkpoint", list[Event]()
+    cut_off(tiny, into, OFTEN, 6)
+    other = OFTEN.model_copy(update={"epochs": 1.0, "learning_rate": 4e-3})
+    finetune(tickets(16), other, start=tiny, cycle=0, into=into, notify=events.append)
+    (notice,) = (event.detail for event in events if event.unit == "notice")
+    assert notice.startswith("begins anew: pairs, settings, base model, machine or version are")
+    assert [event.done for event in events if event.unit == "steps"] == [1, 2, 3, 4]
+
+
+def test_what_is_only_said_or_saved_may_change(tiny: Checkpoint, tmp_path: Path) -> None:
+    into = tmp_path / "checkpoint"
+    cut_off(tiny, into, OFTEN, 6)
+    never = OFTEN.model_copy(update={"save_every_minutes": 0.0})
+    _, figures = finetune(tickets(16), never, start=tiny, cycle=0, into=into)
+    assert figures.resumed == 1
+    assert read_record(tmp_path / RECIPE, Recipe).save_every_seconds == 0
 
 
 METHODS: dict[str, dict[str, Any]] = {
     "packed": {"method": "lora", "packing": True, "batch_size": None, "batch_tokens": 200},
-    "validated": {"method": "lora", "validation_fraction": 0.2, "patience": 2},
     "halves": {"method": "lora", "micro_batch": 1, "batch_size": 4, "processes": 0},
     "qlora": {"method": "qlora"},
     "full": {
@@ -158,19 +168,31 @@ def test_every_way_to_train_goes_on_exactly(
 ) -> None:
     if asked["method"] == "qlora":
         pytest.importorskip("bitsandbytes")
-    often = {"epochs": 3.0, "save_every_minutes": 1e-9}
-    settings = FinetuningSettings.model_validate(HUNDRED_STEPS.model_dump() | often | asked)
+    settings = FinetuningSettings.model_validate(OFTEN.model_dump() | asked)
     undisturbed, into = (tmp_path / name / "checkpoint" for name in ("undisturbed", "cut"))
     finetune(tickets(16), settings, start=tiny, cycle=0, into=undisturbed)
 
-    def interrupt(event: Event) -> None:
-        if event.unit == "steps" and event.done == 6:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        finetune(tickets(16), settings, start=tiny, cycle=0, into=into, notify=interrupt)
+    cut_off(tiny, into, settings, 6)
     _, figures = finetune(tickets(16), settings, start=tiny, cycle=0, into=into)
     assert figures.resumed == 1
+    assert_same_weights(undisturbed, into)
+
+
+def test_the_best_so_far_and_the_patience_survive(tiny: Checkpoint, tmp_path: Path) -> None:
+    # At this rate the loss falls, and then flies away; a validation after every step.
+    changes = {"learning_rate": 0.3, "validation_fraction": 0.25, "patience": 3, "epochs": 40.0}
+    settings = OFTEN.model_copy(update=changes)
+    undisturbed, into = (tmp_path / name / "checkpoint" for name in ("undisturbed", "cut"))
+    _, expected = finetune(tickets(16), settings, start=tiny, cycle=0, into=undisturbed)
+    best = expected.best_step
+    assert best is not None
+    assert expected.steps == best + 3 < 40 * 3
+
+    cut_off(tiny, into, settings, best + 2)
+    _, figures = finetune(tickets(16), settings, start=tiny, cycle=0, into=into)
+    assert (figures.resumed, figures.steps, figures.best_step) == (1, best + 3, best)
+    assert figures.validation == expected.validation
+    assert (figures.first_loss, figures.last_loss) == (expected.first_loss, expected.last_loss)
     assert_same_weights(undisturbed, into)
 
 

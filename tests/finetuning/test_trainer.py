@@ -14,7 +14,13 @@ import torch
 from llamaduo.errors import ModelError, StageFailed
 from llamaduo.finetuning.adapter import check_adapter, checkpoint_in
 from llamaduo.finetuning.merge import merge
-from llamaduo.finetuning.trainer import require_something_to_learn, set_aside_for_validation
+from llamaduo.finetuning.packing import Collator, rows_of
+from llamaduo.finetuning.trainer import (
+    ResponseTrainer,
+    arguments,
+    require_something_to_learn,
+    set_aside_for_validation,
+)
 from llamaduo.finetuning.work import carry_out
 from llamaduo.inference.loading import load_model
 from llamaduo.records import Checkpoint, Event, TrainingFigures, silent
@@ -72,6 +78,34 @@ def test_the_loss_of_a_step_is_the_mean_over_its_response_tokens(
     assert figures.loss_tokens == sum(len(pair.response) for pair in pairs)
 
 
+def test_rows_with_nothing_to_learn_change_nothing(
+    tiny: Checkpoint, pairs: list[EncodedPair], tmp_path: Path
+) -> None:
+    """What fills up the last step where several processes share it: beside rows, and alone."""
+    rows = rows_of(pairs, size=None, seed=0)
+    for flat in (True, False):
+        model = loaded(tiny, tmp_path)
+        model.set_attn_implementation("llamaduo_documents" if flat else "sdpa")
+        collate = Collator(0, flat)
+        trainer = ResponseTrainer(
+            model=model,
+            args=arguments(recipe(), job(tiny, pairs, tmp_path / "c")),
+            train_dataset=rows,
+            data_collator=collate,
+        )
+        full, filled = ([rows[i] for i in places] for places in ((0, 1), (0, None, 1)))
+        losses = [trainer.compute_loss(model, collate(each)).item() for each in (full, filled)]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+        nothing = trainer.compute_loss(
+            model, collate([rows[None]]), num_items_in_batch=torch.tensor(5)
+        )
+        nothing.backward()  # type: ignore[no-untyped-call]
+        assert nothing.item() == 0
+        assert all(
+            p.grad is not None and not p.grad.any() for p in model.parameters() if p.requires_grad
+        )
+
+
 def test_packing_and_accumulating_train_to_the_same_weights(
     tiny: Checkpoint, pairs: list[EncodedPair], tmp_path: Path
 ) -> None:
@@ -90,9 +124,6 @@ def test_side_by_side_is_the_same_loss_as_flat(
 ) -> None:
     """What a GPU without FlashAttention does: padded rows, and masks made from positions."""
     from torch.utils.data import DataLoader
-
-    from llamaduo.finetuning.packing import Collator, rows_of
-    from llamaduo.finetuning.trainer import ResponseTrainer, arguments
 
     rows = rows_of(pairs, size=100, seed=0)
     losses = []

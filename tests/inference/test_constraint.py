@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaduo.errors import StageFailed
+from llamaduo.errors import ModelError, StageFailed
 from llamaduo.inference.constraint import Grammars
 from llamaduo.inference.engine import keep_to
 from llamaduo.inference.infer import infer
@@ -117,6 +117,17 @@ def test_a_schema_that_cannot_be_held_to_is_told_once_or_refused(
     with pytest.raises(StageFailed, match="cannot be held to it") as refused:
         run(tiny, tmp_path / "b.jsonl", must, asked)
     assert "constrained: auto" in refused.value.hint
+
+
+def test_a_tokenizer_that_llguidance_does_not_know_is_named() -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    untyped: Any = PreTrainedTokenizerFast
+    words = models.WordLevel({"a": 0, "b": 1}, unk_token="a")  # noqa: S106 - no secret
+    with pytest.raises(ModelError, match="does not know the tokenizer") as refused:
+        Grammars(untyped(tokenizer_object=Tokenizer(words)), 2, [1])
+    assert "constrained: off" in refused.value.hint
 
 
 # --- token by token ---------------------------------------------------------------------------

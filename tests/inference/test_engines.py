@@ -193,6 +193,33 @@ def test_a_server_that_gives_one_answer_is_asked_for_each(
     assert len(set(seeds)) == len(seeds) >= 2 * len(PAIRS)
 
 
+@pytest.mark.parametrize("refuses", [frozenset[str](), frozenset({"top_k"})])
+def test_nothing_but_temperature_and_top_p_decides_or_it_is_told(
+    llama: Checkpoint, tmp_path: Path, refuses: frozenset[str]
+) -> None:
+    """vLLM takes the others from the model's generation_config.json, where a request is silent."""
+    state, events = VllmLike(llama, refuses=refuses), list[Event]()
+    with running(state) as url:
+        run(
+            llama,
+            tmp_path / "r.jsonl",
+            at_server(url, top_p=1.0),
+            Served(url, "base"),
+            notify=events.append,
+        )
+    last = chats(state)[-1]
+    assert (last["temperature"], last["top_p"]) == (0, 1)
+    others = [last.get(name) for name in ("top_k", "min_p", "repetition_penalty")]
+    warnings = [event.detail for event in events if event.unit == "warning"]
+    if refuses:
+        assert others == [None, None, None]
+        (warning,) = warnings
+        assert "takes no top_k" in warning
+    else:
+        assert others == [-1, 0, 1]
+        assert not warnings
+
+
 def test_a_schema_is_passed_on(llama: Checkpoint, tmp_path: Path) -> None:
     pytest.importorskip("llguidance")
     state, asked = VllmLike(llama), with_schema(4)

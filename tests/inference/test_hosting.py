@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from llamaduo.errors import StageFailed, UsageError
-from llamaduo.inference.hosting import started, told
+from llamaduo.inference.hosting import rest, started, told
 from llamaduo.inference.infer import infer
-from llamaduo.inference.served import served_models
+from llamaduo.inference.served import Served, served_models
 from llamaduo.inference.settings import InferenceSettings
 from llamaduo.records import Checkpoint
-from tests.inference import vllm_like
 from tests.inference.made import pairs
 from tests.inference.vllm_like import VllmLike, running
 
 PAIRS = pairs(3)
-ROOT = Path(__file__).parents[2]
 
 
 def at(url: str, **given: Any) -> InferenceSettings:
@@ -31,10 +32,11 @@ def at(url: str, **given: Any) -> InferenceSettings:
 # --- a server that stays ----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["vllm", "sglang"])
 def test_the_adapter_is_loaded_for_its_cycle_and_the_base_answers_for_itself(
-    tuned: Checkpoint, tiny: Checkpoint, tmp_path: Path
+    tuned: Checkpoint, tiny: Checkpoint, tmp_path: Path, kind: Literal["vllm", "sglang"]
 ) -> None:
-    state = VllmLike(tiny, "tiny")
+    state = VllmLike(tiny, "tiny", kind=kind)
     texts = {}
     with running(state) as url:
         for checkpoint, name in ((tiny, "run-base"), (tuned, "run-000")):
@@ -46,7 +48,7 @@ def test_the_adapter_is_loaded_for_its_cycle_and_the_base_answers_for_itself(
     assert list(state.loaded) == ["tiny"]  # unloaded
     assert {body["model"] for _, body in state.asked if body and "model" in body} == {
         "tiny",
-        "run-000",
+        "run-000" if kind == "vllm" else "tiny:run-000",
     }
     for checkpoint, name in ((tiny, "run-base"), (tuned, "run-000")):
         plain = InferenceSettings(temperature=0, responses_per_prompt=1)
@@ -63,6 +65,25 @@ def test_an_adapter_that_somebody_serves_under_its_name_stays(
     with running(state) as url, told(at(url), tuned, "run-000") as served:
         assert served.model == "run-000"
     assert "run-000" in state.loaded
+
+
+def test_why_an_adapter_was_not_loaded_is_said(
+    tuned: Checkpoint, tiny: Checkpoint, tmp_path: Path
+) -> None:
+    elsewhere = replace(tuned, adapter=str(tmp_path))  # a server that does not see the folder
+    with (
+        running(VllmLike(tiny, "tiny")) as url,
+        pytest.raises(UsageError, match="No adapter found"),
+        told(at(url), elsewhere, "run-000"),
+    ):
+        pass
+
+
+def test_a_name_that_ollama_has_put_a_tag_to_is_found(tiny: Checkpoint) -> None:
+    state = VllmLike(tiny, "tiny", loaded={"other:7b": None})
+    state.loaded["tiny:latest"] = state.loaded.pop("tiny")
+    with running(state) as url, told(at(url), tiny, "run-base") as served:
+        assert served.model == "tiny"
 
 
 def test_a_server_that_loads_no_adapters_says_how_it_would(
@@ -109,6 +130,9 @@ def test_it_sleeps_when_nothing_is_asked(tiny: Checkpoint) -> None:
         with told(at(url, sleep=True), tiny, "run-base"):
             assert not state.asleep
         assert state.asleep
+        state.asleep = False  # started anew
+        rest(at(url, sleep=True))
+        assert state.asleep
         state.refuses = frozenset({"sleep"})
         with (
             pytest.raises(UsageError, match=r"inference\.sleep") as refused,
@@ -116,6 +140,7 @@ def test_it_sleeps_when_nothing_is_asked(tiny: Checkpoint) -> None:
         ):
             pass
     assert "VLLM_SERVER_DEV_MODE" in refused.value.hint
+    rest(at(url, sleep=True))  # nobody is there, who could hold anything
 
 
 # --- a server that is started -----------------------------------------------------------------
@@ -126,43 +151,34 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def command(port: int, name: str = "{name}") -> list[str]:
-    script = str(Path(vllm_like.__file__))
-    return [sys.executable, script, "--model", "{model}", "--name", name, "--port", str(port)]
+STUBBORN = """
+import http.server, json, os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN if os.fork() == 0 else signal.SIG_DFL)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"data": [{"id": sys.argv[2]}]}).encode())
+http.server.HTTPServer.allow_reuse_port = True
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+"""A server with a worker that does not end when it is asked to, and listens as well."""
 
 
-@pytest.fixture
-def _finds_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
-
-
-@pytest.mark.usefixtures("_finds_us")
-def test_a_server_is_started_for_the_checkpoint_and_gone_after_it(
-    tiny: Checkpoint, tmp_path: Path
-) -> None:
-    port = free_port()
+def test_a_server_is_started_for_the_checkpoint_and_gone_after_it(tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "server.log"
     url = f"http://127.0.0.1:{port}/v1"
-    how = at(url, serve_command=command(port))
-    log = tmp_path / "server.log"
-    with started(how, Path(tiny.base), "run-base", log) as served:
+    how = at(url, serve_command=[sys.executable, "-c", STUBBORN, str(port), "{name}", "{model}"])
+    with started(how, Path("model"), "run-base", log) as served:
+        assert served == Served(url, "run-base")
         assert served_models(url) == ("run-base",)
-        found, _ = infer(tiny, PAIRS, how, max_new_tokens=8, into=tmp_path / "r", at=served)
         with (
             pytest.raises(StageFailed, match=r"answers at .* already") as refused,
-            started(how, Path(tiny.base), "run-base", log),
+            started(how, Path("model"), "run-base", log),
         ):
             pass
         assert str(log) in refused.value.hint
-    ours, _ = infer(
-        tiny,
-        PAIRS,
-        InferenceSettings(temperature=0, responses_per_prompt=1),
-        max_new_tokens=8,
-        into=tmp_path / "ours",
-    )
-    assert [r.text for r in found] == [r.text for r in ours]
-    with socket.create_server(("127.0.0.1", port), reuse_port=True):
-        pass  # nobody holds it any more
+    assert not listens(port)
 
 
 def test_a_server_that_ends_or_is_not_there_is_named(tiny: Checkpoint, tmp_path: Path) -> None:
@@ -175,13 +191,50 @@ def test_a_server_that_ends_or_is_not_there_is_named(tiny: Checkpoint, tmp_path:
         pass
     assert str(log) in failed.value.hint
     with (
-        pytest.raises(UsageError, match="vllm-is-not-here cannot be started"),
+        pytest.raises(UsageError, match="vllm-is-not-here is not there"),
         started(at(url, serve_command=["vllm-is-not-here", "{model}"]), Path(tiny.base), "b", log),
     ):
         pass
     sleeps = [sys.executable, "-c", "import time; time.sleep(60)  # {model}"]
     with (
-        pytest.raises(StageFailed, match="did not answer within 1 s"),
-        started(at(url, serve_command=sleeps, start_seconds=1), Path(tiny.base), "run-base", log),
+        pytest.raises(StageFailed, match=r"did not answer within 0\.2 s"),
+        started(at(url, serve_command=sleeps, start_seconds=0.2), Path(tiny.base), "run-base", log),
     ):
         pass
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from llamaduo.inference.hosting import started
+from llamaduo.inference.settings import InferenceSettings
+port, log, server = sys.argv[1:]
+command = [sys.executable, "-c", server, port, "{name}", "{model}"]
+url = f"http://127.0.0.1:{port}/v1"
+how = InferenceSettings(engine="openai", base_url=url, serve_command=command)
+with started(how, Path("model"), "run-base", Path(log)):
+    print("answers", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_server_and_its_workers_end_when_whoever_started_it_is_killed(tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "server.log"
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(port), str(log), STUBBORN],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        assert process.stdout
+        assert process.stdout.readline() == b"answers\n", log.read_text()
+        process.kill()
+    deadline = time.monotonic() + 20
+    while listens(port):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

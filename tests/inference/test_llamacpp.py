@@ -11,18 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llamaduo.deployment.bundle import add_files, tokenizer_files
 from llamaduo.deployment.gguf import write_gguf
 from llamaduo.deployment.settings import GgufKind
 from llamaduo.errors import ExtraMissing, ModelError
+from llamaduo.finetuning.adapter import checkpoint_in
 from llamaduo.finetuning.gguf_wheel import find_gguf
 from llamaduo.finetuning.merge import merge
 from llamaduo.finetuning.models import obtain
 from llamaduo.finetuning.settings import LocalSettings
+from llamaduo.finetuning.work import carry_out
 from llamaduo.inference.engine import TransformersEngine
 from llamaduo.inference.llamacpp import LlamaCpp, greedy_chat, load_gguf, rendered, tokenized
 from llamaduo.inference.protocol import Answer, Prompt
-from llamaduo.records import Checkpoint, Message
+from llamaduo.records import Checkpoint, Message, silent
 from llamaduo.tasks.chat import encode_prompt
+from tests.finetuning.recipes import encoded, job
 from tests.inference.made import pairs
 from tests.llamas import PRE_TOKENIZERS, build_llama, build_llama3, edit
 
@@ -115,6 +119,27 @@ def test_q8_0_answers_too(tuned: Checkpoint, tmp_path: Path) -> None:
     chats = [list(pair.messages) for pair in pairs(8)]
     same = sum(greedy_chat(server, c, 24) == in_training(tuned, c, 24) for c in chats)
     assert same >= 6
+
+
+def test_a_base_model_trained_by_qlora_twice_answers_the_same_from_its_gguf(tmp_path: Path) -> None:
+    """ChatML's tokens were added to it; the second adapter was trained onto the first, merged."""
+    pytest.importorskip("bitsandbytes")
+    folder = build_llama(tmp_path / "model")
+    (folder / "chat_template.jinja").unlink()
+    tuned = base = obtain(LocalSettings(model=str(folder)), tmp_path / "cache")
+    examples = encoded(base, pairs(8))
+    for cycle in range(2):
+        work = job(tuned, examples, tmp_path / str(cycle), method="qlora", epochs=8.0, lora_rank=8)
+        carry_out(work, silent)
+        tuned = checkpoint_in(Path(work.into), base, cycle)
+    merged = tmp_path / "merged"
+    merge(tuned, merged, "float32")
+    add_files(tokenizer_files(Path(base.base)), merged)
+    server = loaded(merged, tmp_path)
+    assert apart(server, merged) < 0.05
+    ours = [in_training(tuned, list(pair.messages), 24) for pair in pairs(8)]
+    assert [greedy_chat(server, pair.messages, 24) for pair in pairs(8)] == ours
+    assert "stop" in {answer.finish for answer in ours}
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
 
 from llamaduo.errors import ServiceUnavailable, UsageError
-from llamaduo.inference.served import Served, greedy_served, served_models
+from llamaduo.inference.served import Served, Server, greedy_served, served_models
 from llamaduo.records import Message
 
 ASKED = [Message("system", "Be brief."), Message("user", "Where is my parcel?")]
@@ -46,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 def server() -> Iterator[str]:
     Handler.asked = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever)
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{http.server_port}/v1"
         http.shutdown()
@@ -99,3 +101,14 @@ def test_a_refusal_says_its_status_and_what_to_do(server: str, status: int, hint
 def test_an_address_where_nothing_answers(url: str) -> None:
     with pytest.raises(ServiceUnavailable, match="does not answer"):
         served_models(url)
+
+
+def test_closing_ends_the_wait_for_a_server_that_is_away() -> None:
+    """Else Ctrl-C would wait for as long as its threads are patient."""
+    server = Server("http://127.0.0.1:9/v1", patience=300)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(server.models)
+        time.sleep(0.05)
+        server.close()
+        with pytest.raises(ServiceUnavailable, match="does not answer"):
+            waiting.result(timeout=10)

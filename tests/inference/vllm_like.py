@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from llamaduo.inference.engine import TransformersEngine
 from llamaduo.inference.protocol import Answer, Prompt
@@ -24,7 +25,7 @@ from llamaduo.records import Checkpoint, Message
 class VllmLike:
     """The state of the server. ``refuses``: what it says no to, with HTTP 400. ``most_choices``:
     it gives no more of them, whatever ``n`` says, as Ollama does. ``fails``: requests that end
-    without a reply."""
+    without a reply. ``kind``: whose ways it has with adapters."""
 
     base: Checkpoint
     name: str = "base"
@@ -32,6 +33,7 @@ class VllmLike:
     most_choices: int = 64
     fails: int = 0
     has_lora: bool = True
+    kind: Literal["vllm", "sglang"] = "vllm"
     loaded: dict[str, str | None] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
     engines: dict[str, TransformersEngine] = field(default_factory=dict)
@@ -48,23 +50,34 @@ class VllmLike:
             return self._reply(path, body)
 
     def _reply(self, path: str, body: Any) -> tuple[int, Any]:
+        lora = "/v1" if self.kind == "vllm" else ""
+        if self.has_lora and path == f"{lora}/load_lora_adapter":
+            return self._load(body["lora_name"], body["lora_path"])
+        if self.has_lora and path == f"{lora}/unload_lora_adapter":
+            del self.loaded[body["lora_name"]]
+            return 200, "Success"
         match path:
             case "/v1/models":
-                return 200, {"data": [{"id": name} for name in self.loaded]}
+                return 200, {"data": [{"id": i, "owned_by": self.kind} for i in self.loaded]}
             case "/v1/chat/completions":
                 return self._complete(body)
-            case "/v1/load_lora_adapter" if self.has_lora:
-                self.loaded[body["lora_name"]] = body["lora_path"]
-                return 200, "Success"
-            case "/v1/unload_lora_adapter" if self.has_lora:
-                del self.loaded[body["lora_name"]]
-                return 200, "Success"
             case "/sleep?level=1" | "/wake_up" if "sleep" not in self.refuses:
                 self.asleep = path != "/wake_up"
                 return 200, ""
         return 404, {"detail": "Not Found"}
 
+    def _load(self, name: str, path: str) -> tuple[int, Any]:
+        """vLLM answers 404 to a folder without an adapter, as to a path that it does not have."""
+        if not (Path(path) / "adapter_config.json").is_file():
+            message = f"Loading lora {name} failed: No adapter found for {path}"
+            return (404 if self.kind == "vllm" else 400), {"error": {"message": message}}
+        self.loaded[name] = path
+        return 200, "Success"
+
     def _complete(self, body: Any) -> tuple[int, Any]:
+        if self.kind == "sglang":  # BASE:ADAPTER; any other name is one of the base model's
+            adapter = body["model"].partition(":")[2]
+            body = body | {"model": adapter or self.name}
         if body["model"] not in self.loaded:
             return 404, {"error": {"message": f"The model {body['model']} does not exist."}}
         if refused := self.refuses & body.keys():

@@ -6,24 +6,29 @@ from pathlib import Path
 from llamaduo.records import MetricScores
 from llamaduo.reporting.answers import Answers
 from llamaduo.reporting.evidence import Evidence, gather
+from llamaduo.reporting.report import write_report
 from llamaduo.reporting.setup import SynthesisFacts
 from llamaduo.reporting.tables import (
     Table,
     drops_by_reason,
     funnel_table,
     parity_table,
+    recipes,
     scores_by_cycle,
     spend,
     stage_counts,
     timings,
     token_statistics,
 )
+from llamaduo.storage.jsonl import write_record
+from tests.finetuning.recipes import recipe
 from tests.reporting.runs import (
     SPEND,
     inference,
     parity,
     scores,
     start_run,
+    training,
     whole_run,
     write_batch,
 )
@@ -315,6 +320,38 @@ def test_timings(tmp_path: Path) -> None:
     speed = ("8.00 s", "128.0", "0.91 s", "1.42 s", "3", "1", "1.2 GB")
     assert row(table, "Base model") == ("—", "—", "—", *speed)
     assert row(table, "Cycle 1") == ("2 min 00 s", "200.0", "2.41 → 0.32", *speed)
+
+
+def test_recipes_say_how_each_cycle_was_trained_and_what_it_came_to(tmp_path: Path) -> None:
+    folder = whole_run(tmp_path / "triage")
+    assert recipes(gather(folder)) is None, "an older run has none"
+
+    first, second = (folder / "cycles" / name for name in ("000", "001"))
+    write_record(first / "recipe.json", recipe(method="full", lora_rank=0, micro_batch=8))
+    write_record(second / "recipe.json", recipe(packing=False, micro_batch=2, accumulation=2))
+    validated = replace(
+        training(160),
+        validation=((10, 0.91), (20, 0.84), (30, 0.97)),
+        best_step=20,
+        peak_memory_bytes=1_400_000_000,
+        resumed=1,
+        halved=2,
+    )
+    write_record(second / "training.json", validated)
+    table = recipes(gather(folder))
+
+    assert table is not None
+    all_weights = ("full, float32", "—", "1", "0.005", "8 rows", "256")
+    assert row(table, "Cycle 0") == (*all_weights, "—", "16 of 16", "—")
+    lora = ("lora, float32", "4, 8", "1", "0.005", "4 pairs", "256")
+    assert row(table, "Cycle 1") == (*lora, "0.84", "20 of 40", "1.4 GB")
+    assert table.note.endswith(
+        "Cycle 1 went on from a checkpoint 1 time."
+        " Cycle 1 ran out of memory, and halved its rows 2 times."
+    )
+    report = write_report(gather(folder), tmp_path).with_suffix(".md").read_text("utf-8")
+    assert "## Fine-tuning" in report
+    assert "lora, float32" in report
 
 
 def test_no_time_measured_is_not_an_infinite_speed(tmp_path: Path) -> None:

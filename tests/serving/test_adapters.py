@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ import pytest
 from tests.serving.made import Running, adapter_bundle, body, serving
 
 NAMES = ("one", "two")
+YES_OR_NO = {
+    "type": "json_schema",
+    "json_schema": {"name": "answer", "schema": {"enum": ["yes", "no"]}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +56,7 @@ def test_they_share_the_base_and_answer_as_they_do_alone(
             assert dict(zip(NAMES, pool.map(together, NAMES), strict=True)) == alone
         assert answers(running, "tiny") not in alone.values()
         running.wait_for(running=0, queued=0)
+        if find_spec("llguidance"):
+            for name in NAMES:
+                reply = running.post(body(model=name, response_format=YES_OR_NO)).json()
+                assert reply["choices"][0]["message"]["content"] in ('"yes"', '"no"')

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,8 @@ from llamaduo.deployment.bundle import (
     seal,
 )
 from llamaduo.errors import BundleError, ModelError, UsageError
-from llamaduo.serving.choosing import choose_bundles
+from llamaduo.records import InferenceFigures
+from llamaduo.serving.choosing import choose_bundles, unheld
 from llamaduo.serving.loading import Capacity, loaded
 from tests.serving.made import adapter_bundle
 
@@ -120,3 +124,30 @@ def test_a_base_that_is_missing_or_another_one(base: Path, tmp_path: Path) -> No
     ):
         pass
     assert "merged" in caught.value.hint
+
+
+def test_what_was_judged_under_a_schema_and_will_not_be_served_so_is_told_of(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plain,) = choose_bundles([str(bundle)], "transformers", None)
+    speed = InferenceFigures(
+        prompts=1,
+        responses=1,
+        too_long=0,
+        new_tokens=1,
+        seconds=1.0,
+        p50_seconds=1.0,
+        p95_seconds=1.0,
+        constrained=1,
+    )
+    verdict = replace(plain.bundle.verdict, inference=speed)
+    judged = replace(plain, bundle=replace(plain.bundle, verdict=verdict))
+    with monkeypatch.context() as without:
+        without.setattr(sys, "path", [])  # nothing that is not imported yet can be
+        for name in [name for name in sys.modules if name.startswith("llguidance")]:
+            without.delitem(sys.modules, name)
+        without.setattr(sys, "path_importer_cache", {})
+        assert unheld([judged, plain]) == (judged.name,)
+        assert unheld([replace(judged, gguf=bundle / "model-F16.gguf")]) == ()
+    if importlib.util.find_spec("llguidance") is not None:
+        assert unheld([judged]) == ()

@@ -194,7 +194,14 @@ def test_models_and_health(server: Running) -> None:
 
 # --- response_format ----------------------------------------------------------------------
 
-DIGITS = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+UNKNOWN: dict[str, Any] = {"not": {"type": "string"}}
+"""What no engine can hold an answer to: it is checked when it is there."""
+DIGITS: dict[str, Any] = {
+    "type": "object",
+    "properties": {"a": {"type": "integer", "minimum": 10, "maximum": 40}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
 
 
 def schema_format(schema: Any) -> dict[str, Any]:
@@ -204,7 +211,7 @@ def schema_format(schema: Any) -> dict[str, Any]:
 def test_an_answer_that_is_not_the_schema_s_is_an_error_and_not_retried(server: Running) -> None:
     # A random model writes no JSON. The stop string makes the answer a finished one.
     text = text_of(ask(server))
-    options: dict[str, Any] = {"response_format": schema_format(DIGITS), "stop": text[-1]}
+    options: dict[str, Any] = {"response_format": schema_format(UNKNOWN), "stop": text[-1]}
     with pytest.raises(openai.UnprocessableEntityError) as caught:
         ask(server, **options)
     assert caught.value.code == "response_format_not_met"
@@ -226,11 +233,30 @@ def test_an_answer_that_satisfies_the_schema_passes(bundle: Path) -> None:
 
     wanted = json.dumps({"a": 41})
     with serving([writing_bundle(bundle.parent / "writes", wanted)]) as parrot:
-        completion = ask(parrot, model="writes", response_format=schema_format(DIGITS))
+        completion = ask(parrot, model="writes", response_format=schema_format(UNKNOWN))
         assert json.loads(text_of(completion)) == {"a": 41}
-        bounded = {"type": "object", "properties": {"a": {"maximum": 40}}}
+        bounded = UNKNOWN | {"properties": {"a": {"maximum": 40}}}
         with pytest.raises(openai.UnprocessableEntityError, match="at a: 41"):
             ask(parrot, model="writes", response_format=schema_format(bounded))
+
+
+def test_an_answer_is_held_to_its_schema_as_it_was_when_it_was_judged(
+    server: Running, bundle: Path
+) -> None:
+    pytest.importorskip("llguidance")
+    engine = TransformersEngine(Checkpoint(model="tiny", base=str(bundle), window=WINDOW))
+    tokens = engine.encode([Message("user", PROMPT[0]["content"])])
+    asked = Prompt(tokens, ((0.0,) * 100,), schema=DIGITS)
+    [[expected]] = engine.answer([asked], temperature=0, top_p=1)
+    held = {"response_format": schema_format(DIGITS), "max_tokens": 100}
+    assert text_of(ask(server, **held)) == expected.text
+    free = text_of(ask(server, seed=1, **HOT))
+    with ThreadPoolExecutor(2) as pool:  # in one batch with others
+        hot = pool.submit(ask, server, n=4, seed=1, **(HOT | held))
+        assert text_of(pool.submit(ask, server, seed=1, **HOT).result()) == free
+    ended = [choice for choice in hot.result().choices if choice.finish_reason == "stop"]
+    assert ended
+    assert all(10 <= json.loads(choice.message.content)["a"] <= 40 for choice in ended)
 
 
 @pytest.mark.parametrize(

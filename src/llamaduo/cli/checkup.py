@@ -1,4 +1,5 @@
-"""What this machine, environment, keys and models can do. Nothing here calls out."""
+"""What this machine, environment, keys and models can do. Nothing here calls out, but to the
+local LLM's own server (``inference.base_url``)."""
 
 from __future__ import annotations
 
@@ -126,6 +127,7 @@ def _configuration(path: Path) -> list[Check]:
         _data(config, path.resolve().parent),
         *_keys(config),
         _local_model(config, path.resolve().parent),
+        _finetuning(config),
         _engine(config),
     ]
 
@@ -183,6 +185,22 @@ def _local_model(config: Config, root: Path) -> Check:
     return Check("Local model", "ok", f"{name}, window {base.window:,} tokens")
 
 
+def _finetuning(config: Config) -> Check:
+    """What training needs besides the model; what fits is found when the pairs are counted."""
+    from llamaduo.finetuning.trackers import check_trackers
+
+    settings = config.finetuning
+    try:
+        check_trackers(settings)
+    except LlamaduoError as error:
+        return Check("Fine-tuning", "missing", error.message, error.hint)
+    if settings.method == "qlora" and not _installed("bitsandbytes"):
+        fix = "pip install 'llamaduo[qlora]', or set finetuning.method: lora"
+        return Check("Fine-tuning", "missing", "method qlora needs bitsandbytes", fix)
+    chosen = "by the machine" if settings.method == "auto" else settings.method
+    return Check("Fine-tuning", "ok", f"method: {chosen}")
+
+
 def _engine(config: Config) -> Check:
     """What runs the local LLM to assess it, as far as can be told without a checkpoint."""
     settings = config.inference
@@ -191,6 +209,10 @@ def _engine(config: Config) -> Check:
             from llamaduo.inference.llamacpp import require_llamacpp
 
             require_llamacpp()
+        elif settings.engine == "transformers" and settings.constrained == "on":
+            if not _installed("llguidance"):
+                fix = "pip install 'llamaduo[schema]', or set inference.constrained: auto"
+                return Check("Engine", "missing", "inference.constrained: on needs llguidance", fix)
         elif settings.base_url is not None and not settings.serve_command:
             from llamaduo.inference.hosting import token_of
             from llamaduo.inference.served import served_models
@@ -201,7 +223,11 @@ def _engine(config: Config) -> Check:
     except LlamaduoError as error:
         return Check("Engine", "missing", error.message, error.hint)
     if settings.serve_command:
-        return Check("Engine", "ok", f"{settings.serve_command[0]}, started for each cycle")
+        program = settings.serve_command[0]
+        if shutil.which(program) is None:
+            fix = "Give its whole path in inference.serve_command, or install it."
+            return Check("Engine", "missing", f"{program} is not there, or is no program", fix)
+        return Check("Engine", "ok", f"{program}, started for each cycle")
     return Check("Engine", "ok", settings.engine)
 
 

@@ -106,6 +106,12 @@ def assumptions(found: Estimate, config: Config) -> list[str]:
         )
     if found.spent_usd:
         notes.append(f"Spent so far: {usd(found.spent_usd)}; it is in no figure above.")
+    engine = config.inference.engine
+    if found.speed and found.speed.source == "probe" and engine != "transformers":
+        notes.append(
+            "The probe timed answers on transformers, in this process. How long inference.engine:"
+            f" {engine} takes shows as soon as the run, or its rehearsal, has answers."
+        )
     notes += notices((config.service, *config.judges))
     notes.append("`llamaduo deploy --check` may ask the judges again; it says so before it does.")
     return [*notes, _budget(config)]

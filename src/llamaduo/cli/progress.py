@@ -7,9 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from llamaduo.records import Event, Notify
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,8 @@ EVERY_SECONDS = 15.0
 """How often a stage that takes long says in a pipe how far it is."""
 BATCH_SECONDS = 600.0
 """The same of a batch, which may take a day."""
+WIDE = 96
+"""Columns of a terminal that has room for long bars."""
 
 
 class _Lines:
@@ -79,10 +87,13 @@ class _Lines:
         now = time.monotonic()
         if (line := _line_of(event)) is not None:
             _say(line)
+            if event.unit == "recipe":
+                _say(_aligned(event.detail))
         elif event.stage.startswith("batch "):
             self._tell_of_batch(event, now)
         elif event.unit == "stage" and event.done:
-            _say(f"{label(event.stage)}: done in {now - self._begun:.1f} s")
+            end = f"; {event.detail}" if event.detail else ""
+            _say(f"{label(event.stage)}: done in {now - self._begun:.1f} s{end}")
         elif event.unit == "stage":
             self._begun = self._said = now
             self._from = now, 0
@@ -100,7 +111,9 @@ class _Lines:
             since, first = self._from
             left = (now - since) * (event.total - event.done) / (event.done - first)
             share = f"{event.done} of {event.total} {event.unit}"
-            _say(f"{label(event.stage)}: {share}, about {left:.0f} s left")
+            # A training says itself how it stands, and what is left.
+            of_training = event.detail if event.unit == "steps" else ""
+            _say(f"{label(event.stage)}: {share}, {of_training or f'about {left:.0f} s left'}")
 
     def _tell_of_batch(self, event: Event, now: float) -> None:
         """How far it is; when it will end, nobody knows."""
@@ -114,8 +127,18 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - standard error is where it belongs
 
 
-def _table(detail: str) -> Any:
-    """The lines after the first, whose columns have tabs between them: names, values, reasons."""
+def _rows(detail: str) -> list[list[str]]:
+    """Names, values and reasons: the lines after the first, with tabs between the columns."""
+    return [line.split("\t") for line in detail.splitlines()[1:]]
+
+
+def _aligned(detail: str) -> str:
+    rows = _rows(detail)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(f"  {'  '.join(map(str.ljust, row, widths)).rstrip()}" for row in rows)
+
+
+def _table(detail: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -123,63 +146,65 @@ def _table(detail: str) -> Any:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(style="dim")
-    for line in detail.splitlines()[1:]:
-        table.add_row(*(Text(cell) for cell in line.split("\t")))
+    for row in _rows(detail):
+        table.add_row(*map(Text, row))
     return table
 
 
-@contextmanager
-def _bars() -> Iterator[Shown]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TaskID,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+class _Bars:
+    """In a terminal: a bar for each stage under way, and a line for each that has ended, so that
+    a run of many cycles does not push what is under way off the screen."""
 
-    progress = Progress(
-        SpinnerColumn(finished_text="[green]✓[/]"),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("[dim]{task.fields[unit]}[/]"),
-        TimeElapsedColumn(),
-        TextColumn("[dim]left[/]"),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[detail]}[/]"),
-        console=Console(stderr=True),
-    )
-    tasks: dict[str, TaskID] = {}
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
 
-    def notify(event: Event) -> None:
+    def notify(self, event: Event) -> None:
         if event.stage == "ledger":
             return
-        if (line := _line_of(event)) is not None:
-            progress.console.print(line, highlight=False, markup=False)
-            if event.unit == "recipe":
-                progress.console.print(_table(event.detail), highlight=False)
-            return
         name = label(event.stage)
-        ended = event.unit == "stage" and event.done
-        if name not in tasks:
-            tasks[name] = progress.add_task(name, total=None, unit="", detail=event.detail)
-        if ended:
-            task = progress.tasks[progress.task_ids.index(tasks[name])]
-            total = task.total or 1
-            progress.update(tasks[name], total=total, completed=total, detail="")
-        elif event.unit != "stage":
-            progress.update(
-                tasks[name],
+        if (line := _line_of(event)) is not None:
+            self._say(line)
+            if event.unit == "recipe":
+                self._progress.console.print(_table(event.detail), highlight=False)
+        elif event.unit == "stage" and event.done:
+            self._end(name, event.detail)
+        else:
+            self._draw(name, event)
+
+    def _draw(self, name: str, event: Event) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=None, unit="", detail="")
+        if event.unit == "stage":
+            self._progress.update(self._tasks[name], detail=event.detail)
+        else:
+            self._progress.update(
+                self._tasks[name],
                 total=event.total,
                 completed=event.done,
                 unit=event.unit,
                 detail=event.detail,
             )
+
+    def _end(self, name: str, detail: str) -> None:
+        if name not in self._tasks:
+            return
+        number = self._tasks.pop(name)
+        task = self._progress.tasks[self._progress.task_ids.index(number)]
+        took = timedelta(seconds=round(task.elapsed or 0))
+        counted = f"{task.completed:.0f} {task.fields['unit']}  " if task.total else ""
+        self._progress.remove_task(number)
+        self._say(f"✓ {name:<20}  {took}  {counted}{detail}".rstrip())
+
+    def _say(self, line: str) -> None:
+        self._progress.console.print(line, highlight=False, markup=False)
+
+
+@contextmanager
+def _bars() -> Iterator[Shown]:
+    from rich.console import Console
+
+    progress = _drawn(Console(stderr=True))
 
     @contextmanager
     def paused() -> Iterator[None]:
@@ -190,4 +215,37 @@ def _bars() -> Iterator[Shown]:
             progress.start()
 
     with progress:
-        yield Shown(notify, paused)
+        yield Shown(_Bars(progress).notify, paused)
+
+
+def _drawn(console: Console) -> Progress:
+    """Bars with counts and times; below them how the stage under way stands, which beside them
+    would leave a narrow terminal no room for the counts."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Bars(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            details = [task.fields["detail"] for task in self.tasks if not task.finished]
+            yield from (Text(f"  {detail}", style="dim") for detail in details if detail)
+
+    return Bars(
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24 if console.width >= WIDE else 12),
+        MofNCompleteColumn(),
+        TextColumn("[dim]{task.fields[unit]}[/]"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]left[/]"),
+        TimeRemainingColumn(),
+        console=console,
+    )

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 
 TOKEN_ENV = "LLAMADUO_TOKEN"  # noqa: S105 - its name, not its value
+_UNHELD = (
+    "{names}: judged with answers held to a JSON schema, which nothing here does: they will be"
+    " valid less often. pip install 'llamaduo[schema]'."
+)
 
 
 class Engine(StrEnum):
@@ -73,7 +77,7 @@ def serve(
     One line says when it is ready. Point an OpenAI client's base URL at the address in it.
     """
     from llamaduo.cli.session import model_cache
-    from llamaduo.serving.choosing import choose_bundles
+    from llamaduo.serving.choosing import choose_bundles, unheld
     from llamaduo.serving.loading import Capacity, loaded
     from llamaduo.serving.server import access_for, address_of, bound, run
 
@@ -87,6 +91,8 @@ def serve(
     capacity = Capacity(batch=batch, max_queue=max_queue, window=window)
     with bound(host, port) as listener:
         chosen = choose_bundles(bundles, engine.value, gguf.value if gguf else None)
+        if names := unheld(chosen):
+            typer.echo(_UNHELD.format(names=", ".join(names)), err=True)
         with loaded(chosen, capacity, model_cache()) as served:
             address = address_of(host, listener)
             run(served, access, listener, lambda: _announce(address, served, json))

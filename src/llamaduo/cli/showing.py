@@ -34,6 +34,7 @@ from llamaduo.reporting.tables import (
     free_scores,
     judge_report,
     judging_effort,
+    recipes,
     scores_by_cycle,
     spend,
     stage_counts,
@@ -107,11 +108,13 @@ def run_as_json(directory: RunDirectory) -> dict[str, Any]:
 
 def print_cycle(directory: RunDirectory, where: str) -> None:
     evidence = _only(_evidence(directory), where)
+    recipe = recipes(evidence)
     print_tables(
         [
             *(one for one in stage_counts(evidence) if one.columns[0].name == "Set"),
             drops_by_reason(evidence),
             timings(evidence),
+            *([recipe] if recipe else []),
             *judged_tables(evidence),
             *_weak_tables(evidence),
             *judge_report(evidence),
@@ -145,6 +148,7 @@ def cycle_as_json(directory: RunDirectory, where: str) -> dict[str, Any]:
     return {
         "set": where,
         **_answers(found.answers if found else Answers()),
+        "recipe": _or_none(cycle and cycle.recipe),
         "training": _or_none(cycle and cycle.training),
         "verdict": _or_none(cycle and cycle.verdict),
         "synthesis": _or_none(cycle and cycle.synthesis),

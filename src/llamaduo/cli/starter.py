@@ -69,10 +69,12 @@ def starter(source: str | None, folder: Path) -> Starter:
 
 def _guess_task(pairs: Sequence[Pair]) -> dict[str, Any]:
     responses = [pair.response.strip() for pair in pairs]
+    schema = _schema(responses)
+    as_json = {"json_schema": schema} if schema else {}
     if labels := _labels(responses):
-        return {"kind": "classification", "labels": labels} | _topic(pairs)
-    if schema := _schema(responses):
-        return {"kind": "free", "json_schema": schema} | _topic(pairs)
+        return {"kind": "classification", "labels": labels} | as_json | _topic(pairs)
+    if schema:
+        return {"kind": "free"} | as_json | _topic(pairs)
     half = len(pairs) / 2
     if sum("```" in response for response in responses) > half:
         return {"kind": "coding"} | _topic(pairs)

@@ -78,8 +78,8 @@ def choices(basis: Basis) -> dict[str, Choice]:
         "lora_rank": rank,
         "lora_alpha": alpha,
         "lora_dropout": _dropout(basis, method[0]),
-        "attention": _given(settings.attention) or _attention(basis),
-        "liger": _given(settings.liger) or _liger(basis.machine),
+        "attention": _attention(basis),
+        "liger": _liger(basis),
         "patience": _given(settings.patience) or _patience(basis.data),
     }
 
@@ -92,7 +92,10 @@ def _given(value: object) -> Choice | None:
 def _method(basis: Basis) -> Choice:
     asked, machine = basis.settings.method, basis.machine
     if asked == "qlora" and not machine.quantizes:
-        _refuse_quantization(machine)
+        raise ExtraMissing(
+            "finetuning.method: qlora needs bitsandbytes, which this environment lacks.",
+            hint="pip install 'llamaduo[qlora]', or set finetuning.method to lora.",
+        )
     if asked != "auto":
         return asked, GIVEN
     if machine.device != "cuda":
@@ -100,18 +103,6 @@ def _method(basis: Basis) -> Choice:
     if machine.quantizes:
         return "qlora", "Table 5: the base in 4 bits, a quarter of the memory"
     return "lora", "Table 5's QLoRA needs pip install 'llamaduo[qlora]'"
-
-
-def _refuse_quantization(machine: Machine) -> None:
-    if machine.device == "mps":
-        raise StageFailed(
-            f"finetuning.method: qlora: bitsandbytes does not support {machine.name}.",
-            hint="Set finetuning.method to lora.",
-        )
-    raise ExtraMissing(
-        "finetuning.method: qlora needs bitsandbytes, which this environment lacks.",
-        hint="pip install 'llamaduo[qlora]', or set finetuning.method to lora.",
-    )
 
 
 def _dtype(machine: Machine) -> Choice:
@@ -177,17 +168,47 @@ def _dropout(basis: Basis, method: Method) -> Choice:
 
 
 def _attention(basis: Basis) -> Choice:
-    if "flash_attention_2" in basis.machine.kernels:
+    asked, machine = basis.settings.attention, basis.machine
+    if asked == "flash_attention_2":
+        _require_kernel(asked, "attention: flash_attention_2", "flash-attn", machine)
+    # On a processor all is bounded: documents.py.
+    if asked == "sdpa" and basis.size.softcapped and machine.device != "cpu":
+        raise StageFailed(
+            "finetuning.attention: sdpa cannot bound attention scores, as this model does.",
+            hint="Leave finetuning.attention unset, or set it to eager.",
+        )
+    if asked is not None:
+        return asked, GIVEN
+    if "flash_attention_2" in machine.kernels:
         return "flash_attention_2", "flash-attn is installed"
     if basis.size.softcapped:
         return "eager", "the model bounds its attention scores, which sdpa cannot"
     return "sdpa", "PyTorch's own"
 
 
-def _liger(machine: Machine) -> Choice:
+def _liger(basis: Basis) -> Choice:
+    asked, machine = basis.settings.liger, basis.machine
+    if asked:
+        _require_kernel("liger", "liger: true", "liger-kernel", machine)
+    if asked is not None:
+        return asked, GIVEN
     if "liger" in machine.kernels:
         return True, "liger-kernel is installed"
     return False, "liger-kernel is not installed" if machine.device == "cuda" else "for GPUs"
+
+
+def _require_kernel(kernel: str, setting: str, package: str, machine: Machine) -> None:
+    if kernel in machine.kernels:
+        return
+    if machine.device == "cuda" and machine.bf16:
+        raise ExtraMissing(
+            f"finetuning.{setting} needs {package}, which this environment lacks.",
+            hint=f"pip install {package}, or leave it unset: it is used where it is installed.",
+        )
+    raise StageFailed(
+        f"finetuning.{setting}: {package} does not run on {machine.name}.",
+        hint=f"Leave finetuning.{setting.partition(':')[0]} unset: what is fast here is chosen.",
+    )
 
 
 def _patience(data: Data) -> Choice:

@@ -18,23 +18,17 @@ GB = 10**9
 
 NF4_BYTES = 4.127 / 8
 """A weight in NF4, its share of the doubly quantized scales included (QLoRA, Section 3)."""
-CONTEXT_BYTES: dict[str, int] = {"cpu": int(0.75 * GB), "cuda": GB, "mps": GB}
+CONTEXT_BYTES = {"cpu": int(0.6 * GB), "cuda": GB}
 """What the libraries take before there is a model: Python with torch and transformers in memory,
 or CUDA with its kernels and the workspace of cuBLAS on a GPU."""
-
-HELD = {"cpu": 2, "cuda": 1, "mps": 1}
-"""How often what a step needs is held at once. glibc keeps what is freed and fragments it: two
-rows of 512 tokens of SmolLM2 peak at 4.3 GB, and at 2.6 GB with ``MALLOC_MMAP_THRESHOLD_`` set."""
 
 SHARES: dict[tuple[str, Method], float] = {
     ("cpu", "lora"): 0.45,  # measured: SmolLM2-135M, two cores
     ("cpu", "full"): 0.45,
-    ("cpu", "qlora"): 0.10,  # every product unpacks its matrix first
+    ("cpu", "qlora"): 0.27,  # measured: every product unpacks its matrix first
     ("cuda", "lora"): 0.35,
     ("cuda", "full"): 0.40,
     ("cuda", "qlora"): 0.25,
-    ("mps", "lora"): 0.35,
-    ("mps", "full"): 0.35,
 }
 """The share of the device's peak that training reaches. Those of GPUs are taken, not measured:
 ``benchmarks/training/gpu.py`` measures them."""
@@ -89,7 +83,7 @@ class Memory:
 def memory(size: ModelSize, load: Load, device: str) -> Memory:
     """The most that one device holds at once while it trains ``load``."""
     tokens = load.rows * load.row_tokens
-    layer = _layer_bytes(size, load)
+    layer, held = _layer_bytes(size, load), _held(load, device)
     if load.checkpointing:  # every layer's input, and all of one layer at a time
         activations = tokens * (size.layers * size.hidden * load.number + 2 * layer)
     else:  # and the gradients of one layer
@@ -97,10 +91,19 @@ def memory(size: ModelSize, load: Load, device: str) -> Memory:
     return Memory(
         weights=_weight_bytes(size, load),
         trained=_trained_bytes(size, load),
-        activations=HELD[device] * activations,
-        logits=HELD[device] * load.rows * load.scored * _logit_bytes(size, load),
+        activations=int(held * activations),
+        logits=int(held * load.rows * load.scored * _logit_bytes(size, load)),
         context=CONTEXT_BYTES[device],
     )
+
+
+def _held(load: Load, device: str) -> float:
+    """How often what a step needs is held at once, as measured with SmolLM2: glibc fragments what
+    is freed. ``MALLOC_MMAP_THRESHOLD_`` would save 6 to 17 % of the peak and costs 15 to 20 % of
+    the time, which goes into pages that are mapped anew."""
+    if device != "cpu":
+        return 1.0
+    return 2.0 if load.checkpointing or load.method == "qlora" else 1.3
 
 
 def _weight_bytes(size: ModelSize, load: Load) -> int:
@@ -117,8 +120,7 @@ def _trained_bytes(size: ModelSize, load: Load) -> int:
     if load.method == "full":
         return (12 + 4 * load.parallel) * size.parameters
     adapter = size.adapter_parameters(load.rank)
-    number = 2 if load.method == "qlora" else 4  # TRL's QLoRA keeps its adapter in 16 bits
-    return (4 + load.parallel) * number * adapter
+    return (16 + 4 * load.parallel) * adapter  # in 32 bits, whatever the base is kept in
 
 
 def _layer_bytes(size: ModelSize, load: Load) -> int:
@@ -180,7 +182,7 @@ def seconds(work: float, weights: int, method: Method, machine: Machine, process
     """How long ``work`` FLOPs take, with starting and loading. 0: nobody knows the peak."""
     if not machine.flops:
         return 0.0
-    reached = machine.flops * SHARES.get((machine.device, method), 0.1)
+    reached = machine.flops * SHARES[machine.device, method]
     # Processes on a CPU share its cores.
     devices = max(1, processes) if machine.device != "cpu" else 1
     starting = STARTING_SECONDS if processes else 0.0

@@ -13,12 +13,12 @@ from llamaduo.finetuning.sizes import ModelSize
 from llamaduo.finetuning.window import WINDOWS
 from llamaduo.records import Method
 
-USABLE = {"cuda": 0.92, "mps": 0.8, "cpu": 0.8}
+USABLE = {"cuda": 0.92, "cpu": 0.8}
 """Of the memory. The rest is for fragments, for the display, and for other programs."""
 
-FILLED = {"cuda": 8192, "mps": 4096, "cpu": 2048}
+FILLED = {"cuda": 8192, "cpu": 2048}
 """Tokens at once beyond which a device gets no faster."""
-ENOUGH = {"cuda": 2048, "mps": 1024, "cpu": 512}
+ENOUGH = {"cuda": 2048, "cpu": 512}
 """Tokens at once that are enough to do without activation checkpointing: it costs a third of the
 time, smaller products cost less."""
 
@@ -77,8 +77,8 @@ def fit(wanted: Wanted, load: Load, size: ModelSize, machine: Machine) -> Batch:
     if wanted.checkpointing is None:
         without = needs(rows, False)
         why_not = f"without it {in_gb(without)}" if checkpointing else "not needed"
-    total = math.ceil(wanted.rows / rows)
-    return Batch(fitted, total, memory(size, fitted, device), why, why_not)
+    parts = math.ceil(wanted.rows / rows)
+    return Batch(fitted, parts, memory(size, fitted, device), why, why_not)
 
 
 def _as_given(
@@ -129,13 +129,14 @@ def _in_equal_parts(wanted: Wanted, most: int) -> int:
 
 
 def check_free(need: int, machine: Machine) -> None:
-    """Check that a GPU has ``need`` bytes left. Of a processor's memory, the system can take
-    from others; its figures are no reason to refuse.
+    """Check that a GPU has ``need`` bytes left, or all that can be used where a micro-batch that
+    was set looks larger. Of a processor's memory, the system can take from others; its figures
+    are no reason to refuse.
 
     Raises:
         StageFailed: something else holds it.
     """
-    if machine.device == "cpu" or need <= machine.free_bytes:
+    if machine.device == "cpu" or min(need, usable(machine)) <= machine.free_bytes:
         return
     raise StageFailed(
         f"Fine-tuning needs about {in_gb(need)}, and of the {in_gb(machine.memory_bytes)} of"
@@ -167,7 +168,7 @@ def _what_fits(one: Load, size: ModelSize, machine: Machine) -> Iterator[str]:
     def fits(load: Load) -> bool:
         return memory(size, load, machine.device).total <= most
 
-    alike = [one, *(replace(one, method=m, rank=one.rank or 8) for m in _thriftier(one, machine))]
+    alike = [one, *(replace(one, method=m, rank=one.rank or 8) for m in _thriftier(one))]
     changed = (load for other in alike for load in (other, *_shorter(other)))
     if (found := next(filter(fits, changed), None)) is not None:
         yield _settings_of(found, one, machine)
@@ -180,10 +181,8 @@ def _what_fits(one: Load, size: ModelSize, machine: Machine) -> Iterator[str]:
     yield f"{what} with {in_gb(math.ceil(need.total / USABLE[machine.device]))}"
 
 
-def _thriftier(one: Load, machine: Machine) -> tuple[Method, ...]:
+def _thriftier(one: Load) -> tuple[Method, ...]:
     methods: tuple[Method, ...] = ("full", "lora", "qlora")
-    if machine.device == "mps":
-        methods = ("full", "lora")
     return methods[methods.index(one.method) + 1 :]
 
 

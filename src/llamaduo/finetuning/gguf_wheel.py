@@ -7,12 +7,10 @@ floats; and saved once, as safetensors, in the user's cache.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import io
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from llamaduo.errors import ModelError, RunError
 from llamaduo.finetuning.gguf_base import GgufHead, split_as
 from llamaduo.storage.atomic import sha256_of, sync_file, sync_folder
 from llamaduo.storage.jsonl import read_record, write_record
+from llamaduo.storage.lock import alone
 from llamaduo.tasks.quiet import quiet
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
@@ -55,7 +54,7 @@ def unpack(gguf: Path, folder: Path, head: GgufHead = _EMBEDDED) -> Path:
     written anew beside its place and renamed. A second process waits for the first.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder):
         if not is_whole(folder, gguf.name):
             _unpack_anew(gguf, folder, head)
     return folder
@@ -73,14 +72,6 @@ def _unpack_anew(gguf: Path, folder: Path, head: GgufHead) -> None:
         sync_folder(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock beside ``folder``; the system lets go of it when the process ends."""
-    with folder.with_name(f".{folder.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def is_whole(folder: Path, source: str) -> bool:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-Device = Literal["cpu", "cuda", "mps"]
+Device = Literal["cpu", "cuda"]
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -32,7 +32,7 @@ class Machine:
     bf16: bool
     """It multiplies 16-bit numbers of the kind that training uses at full speed."""
     quantizes: bool
-    """bitsandbytes is installed and supports the device."""
+    """bitsandbytes is installed."""
     flops: float = 0.0
     """The peak of a plain matrix product in the type that training uses; 0: not known."""
     kernels: tuple[str, ...] = ()
@@ -40,14 +40,10 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """The GPUs of this machine, or its processor where there is none."""
+    """The GPUs of this machine, or its processor where there is none that CUDA or ROCm runs on."""
     import torch
 
-    if torch.cuda.is_available():
-        return _gpus(torch)
-    if torch.backends.mps.is_available():
-        return _apple(torch)
-    return _processor()
+    return _gpus(torch) if torch.cuda.is_available() else _processor()
 
 
 # --- kinds of devices -----------------------------------------------------------------------
@@ -78,29 +74,14 @@ def _gpus(torch: Any) -> Machine:
     )
 
 
-def _apple(torch: Any) -> Machine:
-    most = int(torch.mps.recommended_max_memory())
-    return Machine(
-        device="mps",
-        name="Apple GPU",
-        count=1,
-        memory_bytes=most,
-        free_bytes=max(0, most - int(torch.mps.driver_allocated_memory())),
-        cores=_cores(),
-        bf16=False,
-        quantizes=False,
-        flops=_measured_peak("mps", False),
-    )
-
-
 def _processor() -> Machine:
-    total, free = _memory()
+    memory = _memory()
     return Machine(
         device="cpu",
         name=f"{_cores()} CPU cores",
         count=1,
-        memory_bytes=total,
-        free_bytes=free,
+        memory_bytes=memory,
+        free_bytes=memory,  # the system takes it from others
         cores=_cores(),
         bf16=False,  # three times slower than 32 bits, without units for it
         quantizes=_installed("bitsandbytes"),
@@ -122,26 +103,17 @@ def _cores() -> int:
 # --- memory of the processor ----------------------------------------------------------------
 
 
-def _memory() -> tuple[int, int]:
-    """Total and free bytes: the machine's, or the container's where that has less."""
+def _memory() -> int:
+    """The machine's bytes, or the container's where that has less."""
     import psutil
 
-    machine = psutil.virtual_memory()
-    limit, used = _container()
-    if limit is None:
-        return machine.total, machine.available
-    return min(machine.total, limit), max(0, min(machine.available, limit - used))
+    limits = [_number(CONTROL_GROUPS / name) for name in _LIMITS]
+    total: int = psutil.virtual_memory().total
+    return min([total, *filter(None, limits)])
 
 
-def _container() -> tuple[int | None, int]:
-    """The limit and the use that control groups tell of, version 2 or 1."""
-    version_2 = ("memory.max", "memory.current")
-    version_1 = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")
-    for limit, usage in (version_2, version_1):
-        found = _number(CONTROL_GROUPS / limit)
-        if found is not None:
-            return found, _number(CONTROL_GROUPS / usage) or 0
-    return None, 0
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+"""Of control groups, version 2 and 1."""
 
 
 def _number(path: Path) -> int | None:
@@ -185,20 +157,20 @@ def _known_peak(name: str) -> float:
     return next(whole_words, 0.0)
 
 
-PROBE_SECONDS = 0.1
-_SIDE = 1024
+_PRODUCTS, _SIDE = 10, 1024
 
 
 @cache
 def _measured_peak(device: Device, bf16: bool) -> float:
-    """FLOPS of a plain matrix product on ``device``, the best of some."""
+    """FLOPS of a plain matrix product on ``device``. The best of some: the first one starts
+    threads and loads kernels, and others may have to wait for a busy machine."""
     import torch
 
     square = torch.ones(
         (_SIDE, _SIDE), device=device, dtype=torch.bfloat16 if bf16 else torch.float32
     )
-    best, end = float("inf"), time.perf_counter() + PROBE_SECONDS
-    while time.perf_counter() < end:
+    best = float("inf")
+    for _ in range(_PRODUCTS):
         begun = time.perf_counter()
         (square @ square)[0, 0].item()  # which waits for a GPU to be done
         best = min(best, time.perf_counter() - begun)

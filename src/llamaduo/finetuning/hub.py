@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any, Final
 
 from llamaduo.errors import ModelError
 from llamaduo.tasks.quiet import quiet
 
-ALLOWED = (
-    "*.safetensors",
-    "*.json",
-    "*.jinja",
-    "*.model",
-    "merges.txt",
-    "vocab.txt",
-    "README.md",  # says under which licence it is
-)
+_WANTED: Final[dict[str, Any]] = {
+    "allow_patterns": [
+        "*.safetensors",
+        "*.json",
+        "*.jinja",
+        "*.model",
+        "merges.txt",
+        "vocab.txt",
+        "README.md",  # says under which licence it is
+    ],
+    # What transformers reads lies at the top. Below are other formats of the model, and Mistral's
+    # own weights are there twice.
+    "ignore_patterns": ["*/*", "consolidated*.safetensors"],
+}
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -23,9 +30,10 @@ def download(name: str, revision: str | None) -> Path:
     """The folder of ``name`` (OWNER/NAME) in the Hub's cache, downloaded where it is not there.
 
     Raises:
-        ModelError: no such model or revision, a name that no model can have, no permission,
-            or no network; the hint says what to do.
+        ModelError: no such model or revision, a name that no model can have, no permission, no
+            network, or no room; the hint says what to do.
     """
+    from httpx2 import TransportError
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -39,7 +47,7 @@ def download(name: str, revision: str | None) -> Path:
 
     try:
         with quiet(logging):
-            folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED)))
+            folder = Path(snapshot_download(name, revision=revision, **_WANTED))
     except HFValidationError as error:
         raise ModelError(
             f"{name} cannot be the name of a model on the Hub: {str(error).rstrip('.')}.",
@@ -61,10 +69,16 @@ def download(name: str, revision: str | None) -> Path:
             hint=f"Choose one of https://huggingface.co/{name}/commits for local.revision.",
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError) as error:
+        raise _not_given(name, error) from error
+    except TransportError as error:
         raise ModelError(
-            f"{name} is not in this machine's Hub cache, and {_why_not_asked()}.",
-            hint=f"On a machine with network run: hf download {name}"
-            " --local-dir FOLDER; copy FOLDER here and give it as local.model.",
+            f"{name} is not all here: the connection to the Hub broke ({error}).",
+            hint="Run the same command again: what is here is not downloaded again.",
+        ) from error
+    except OSError as error:
+        raise ModelError(
+            f"{name} could not be written to the Hub's cache: {error.strerror or error}.",
+            hint="Free some space, or set HF_HOME to a folder on a larger disk.",
         ) from error
     _require_safetensors(name, folder)
     return folder
@@ -83,12 +97,28 @@ def _to_enter(name: str) -> str:
     )
 
 
-def _why_not_asked() -> str:
+def _not_given(name: str, error: Exception) -> ModelError:
+    """The Hub was not asked, could not be, or answered with an error."""
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
+    # Where the cache was looked into afterwards, what the Hub had said is the cause.
+    responses = [getattr(each, "response", None) for each in (error, error.__cause__)]
+    status = next((one.status_code for one in responses if one is not None), None)
+    if status == HTTPStatus.UNAUTHORIZED:
+        return ModelError(
+            f"The Hub refuses the token that {name} was asked for with.",
+            hint="Set HF_TOKEN to one that is valid, or unset it and run: hf auth login.",
+        )
+    why = "the Hub cannot be reached"
     if HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE is set, so the Hub is not asked"
-    return "the Hub cannot be reached"
+        why = "HF_HUB_OFFLINE is set, so the Hub is not asked"
+    elif status is not None:
+        why = f"the Hub answers with an error ({status}), which may pass"
+    return ModelError(
+        f"{name} is not in this machine's Hub cache, and {why}.",
+        hint=f"On a machine with network run: hf download {name}"
+        " --local-dir FOLDER; copy FOLDER here and give it as local.model.",
+    )
 
 
 def _require_safetensors(name: str, folder: Path) -> None:
@@ -122,9 +152,7 @@ def is_cached(name: str, revision: str | None) -> bool:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        snapshot_download(
-            name, revision=revision, allow_patterns=list(ALLOWED), local_files_only=True
-        )
+        snapshot_download(name, revision=revision, local_files_only=True, **_WANTED)
     except (LocalEntryNotFoundError, HFValidationError):
         return False
     return True

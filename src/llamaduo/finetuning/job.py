@@ -27,12 +27,12 @@ from llamaduo.storage.lock import is_locked
 from llamaduo.tasks.chat import EncodedPair
 
 JOB, PAIRS, LOG, RESULT = "job.json", "pairs.jsonl", "training.log", "result.json"
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, BEST = "checkpoints", "best.safetensors"
 STOP = "stop"
 """A file of this name in a job's folder asks its training to write a checkpoint and end."""
 _PATIENCE = 30.0
 """Seconds."""
-_LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes")
+_LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from llamaduo import errors
 from llamaduo.errors import LlamaduoError, StageFailed
 from llamaduo.finetuning import checkpoints
-from llamaduo.finetuning.job import STOP, Job, await_free, update_job
+from llamaduo.finetuning.job import STOP, Job, update_job
 from llamaduo.finetuning.said import Said
 from llamaduo.records import Event, Notify, Recipe, TrainingFigures
 from llamaduo.storage.jsonl import read_record
@@ -44,7 +44,6 @@ def do(job: Job, notify: Notify) -> TrainingFigures:
         LlamaduoError: whatever else the training says.
         KeyboardInterrupt: it was interrupted, and has written a checkpoint.
     """
-    await_free(job.path)
     while True:
         job = _resuming(job, notify)
         try:
@@ -76,8 +75,7 @@ def _halved(job: Job, problem: str, notify: Notify) -> Job:
         raise StageFailed(
             f"Fine-tuning ran out of memory with one row of {job.recipe.window} tokens at a time:"
             f" {problem}",
-            hint="Set finetuning.activation_checkpointing: true, lower finetuning.max_tokens or"
-            " lora_rank, use method: qlora, or a smaller model.",
+            hint=_less_memory(job.recipe),
         )
     words = (
         f"out of memory: rows at once {recipe.micro_batch} instead of {job.recipe.micro_batch},"
@@ -85,6 +83,16 @@ def _halved(job: Job, problem: str, notify: Notify) -> Job:
     )
     notify(Event("finetune", 0, None, "warning", words))
     return replace(job, recipe=recipe, halved=job.halved + 1)
+
+
+def _less_memory(recipe: Recipe) -> str:
+    """What is left to try."""
+    ways = [
+        "activation_checkpointing: true" if not recipe.activation_checkpointing else "",
+        "method: qlora" if recipe.method != "qlora" else "",
+        f"max_tokens below {recipe.window}",
+    ]
+    return f"Set finetuning.{', or '.join(filter(None, ways))}; or take a smaller model."
 
 
 def halve(recipe: Recipe) -> Recipe | None:
@@ -232,20 +240,22 @@ def _failure(job: Job, code: int, said: Said | None, tail: list[str], kills: int
         return failure
     if said is not None and said.stopped_after is not None:
         return StageFailed("Fine-tuning was asked to stop.", hint=_next(job))
-    if _kernel_kills() > kills:
+    killed = code == -signal.SIGKILL or job.recipe.processes > 1  # a launcher has its own code
+    if killed and _kernel_kills() > kills:
         return OutOfMemory("the kernel killed the process, because the machine's memory ran out")
-    return StageFailed(_crash(code, tail), hint=f"{job.log} has all it said. {_next(job)}")
+    words = [said.message] if said is not None and said.message else tail
+    return StageFailed(_crash(code, words), hint=f"{job.log} has all it said. {_next(job)}")
 
 
-def _crash(code: int, tail: list[str]) -> str:
+def _crash(code: int, words: list[str]) -> str:
     """What became of the process, and its last words."""
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         how = f"was ended by signal {name}"
     else:
         how = f"ended with exit code {code}"
-    words = " Its last words:" + "".join(f"\n  {line}" for line in tail) if tail else ""
-    return f"Fine-tuning failed: its process {how}.{words}"
+    last = " Its last words:" + "".join(f"\n  {line}" for line in words) if words else ""
+    return f"Fine-tuning failed: its process {how}.{last}"
 
 
 def _next(job: Job) -> str:

@@ -61,12 +61,16 @@ def read_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer: Any = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise ModelError(
             f"{folder}: the tokenizer cannot be read: {error}",
             hint="Copy tokenizer.json and tokenizer_config.json from the model's page again.",
         ) from error
+    tokenizer.model_max_length = 2**31  # the window is ours to check; it would only print
+    return tokenizer
 
 
 def _config(folder: Path) -> dict[str, Any]:

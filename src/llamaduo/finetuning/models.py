@@ -7,6 +7,7 @@ import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from llamaduo.errors import ExtraMissing, ModelError
 from llamaduo.finetuning.fingerprint import fingerprint_of
@@ -76,17 +77,19 @@ def is_at_hand(settings: LocalSettings, cache: Path, root: Path | None = None) -
     return path.exists() or not _HUB_NAME.fullmatch(name) or is_cached(name, settings.revision)
 
 
-def token_counter(checkpoint: Checkpoint) -> Callable[[Pair], tuple[int, int]]:
+def token_counter(
+    checkpoint: Checkpoint, loss_on: Literal["last", "all"] = "last"
+) -> Callable[[Pair], tuple[int, int]]:
     """A function from a pair to its prompt and response tokens in the model's chat template.
 
     The counts are those of training and inference: default system prompt, role marks and end
-    of turn included.
+    of turn included. It raises what training with ``loss_on`` would.
     """
     _require_local_extra()
     tokenizer = read_tokenizer(Path(checkpoint.base))
 
     def count(pair: Pair) -> tuple[int, int]:
-        encoded = encode_pair(tokenizer, pair.messages, pair.response)
+        encoded = encode_pair(tokenizer, pair.messages, pair.response, loss_on=loss_on)
         return len(encoded.prompt), len(encoded.response)
 
     return count

@@ -30,17 +30,27 @@ def order(lengths: Sequence[int], per_step: int, *, seed: int, epoch: int) -> li
     return ordered
 
 
-class StepOrder(Sampler[int]):
-    """:func:`order` of the epoch that ``epoch`` names when it is asked."""
+class StepOrder(Sampler[int | None]):
+    """:func:`order` of the epoch that ``epoch`` names when it is asked, and ``None`` until the
+    number can be divided by ``together``: so many rows are taken at once by all processes, and
+    accelerate would fill up the last ones with rows that were trained on already."""
 
     def __init__(
-        self, lengths: Sequence[int], per_step: int, *, seed: int, epoch: Callable[[], int]
+        self,
+        lengths: Sequence[int],
+        per_step: int,
+        *,
+        seed: int,
+        epoch: Callable[[], int],
+        together: int = 1,
     ) -> None:
         self._lengths, self._per_step = lengths, per_step
         self._seed, self._epoch = seed, epoch
+        self._missing = -len(lengths) % together
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self._lengths) + self._missing
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[int | None]:
         yield from order(self._lengths, self._per_step, seed=self._seed, epoch=self._epoch())
+        yield from [None] * self._missing

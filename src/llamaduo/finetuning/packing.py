@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from datasets import Dataset
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from llamaduo.tasks.chat import EncodedPair
 
@@ -51,18 +51,40 @@ def bins(lengths: Sequence[int], size: int) -> list[list[int]]:
     return rows
 
 
-def rows_of(pairs: Sequence[EncodedPair], *, size: int | None, seed: int) -> Dataset:
+@dataclass(frozen=True, slots=True)
+class Rows(Dataset[dict[str, list[int]]]):
+    """Pairs in rows, which are made when they are asked for: made beforehand they would take
+    twice the memory of the pairs. ``None`` asks for a row that there is nothing to learn from."""
+
+    groups: tuple[tuple[EncodedPair, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __iter__(self) -> Iterator[dict[str, list[int]]]:
+        return map(_row, self.groups)
+
+    def __getitem__(self, place: int | None) -> dict[str, list[int]]:
+        if place is None:
+            return {"input_ids": [0], "labels": [IGNORED], "lengths": [1]}
+        return _row(self.groups[place])
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return [sum(map(len, group)) for group in self.groups]
+
+
+def rows_of(pairs: Sequence[EncodedPair], *, size: int | None, seed: int) -> Rows:
     """``pairs`` as rows to train on: a pair each, or packed into rows of ``size`` tokens.
 
     Which pairs of the same length come together hangs on the ``seed``, not on where they stand.
     """
     if size is None:
-        groups = [[i] for i in range(len(pairs))]
-    else:
-        shuffled = random.Random(seed).sample(range(len(pairs)), len(pairs))
-        packed = bins([len(pairs[i]) for i in shuffled], size)
-        groups = [[shuffled[i] for i in group] for group in packed]
-    return Dataset.from_list([_row([pairs[i] for i in group]) for group in groups])
+        return Rows(tuple((pair,) for pair in pairs))
+    shuffled = random.Random(seed).sample(pairs, len(pairs))
+    packed = bins([len(pair) for pair in shuffled], size)
+    return Rows(tuple(tuple(shuffled[i] for i in group) for group in packed))
 
 
 def example(pair: EncodedPair) -> dict[str, list[int]]:

@@ -1,9 +1,9 @@
 """A model folder made ready: a template that says the same every day and everywhere.
 
-Most models are used as they are. Where a chat template asks for the date, or there is none, a
-folder in the cache takes the model's place: its own template and tokenizer files, all else as
-links to the model. Training, inference, bundles and exports then read the same template, because
-they read the same folder.
+Most models are used as they are. Where a chat template asks for the date, or has no place for a
+system prompt, or where there are several or none, a folder in the cache takes the model's place:
+its own template and tokenizer files, all else as links to the model. Training, inference, bundles
+and exports then read the same template, because they read the same folder.
 
 A base model without a template gets ChatML. The two tokens it needs are added where the
 vocabulary lacks them, as copies of the row of the token that ended texts so far, and every
@@ -17,7 +17,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,16 @@ from llamaduo.finetuning.fingerprint import fingerprint_of
 from llamaduo.finetuning.model_folder import check_model_folder, read_tokenizer
 from llamaduo.finetuning.trained_tokens import write_trained_tokens
 from llamaduo.finetuning.vocabulary import rows_in
-from llamaduo.tasks.chat_templates import CHATML, TURN_BEGINS, TURN_ENDS, steady
+from llamaduo.records import Message
+from llamaduo.storage.lock import alone
+from llamaduo.tasks.chat import encode_pair, render_prompt
+from llamaduo.tasks.chat_templates import (
+    CHATML,
+    TURN_BEGINS,
+    TURN_ENDS,
+    folding_system,
+    steady,
+)
 
 _CHAT_MODEL = re.compile(r"(^|[-_./ ])(instruct|chat|it)([-_. ]|$)", re.IGNORECASE)
 _TEMPLATE, _TOKENIZER = "chat_template.jinja", "tokenizer.json"
@@ -44,15 +53,60 @@ def prepared(folder: Path, cache: Path, name: str) -> Path:
     """``folder``, or what takes its place in ``cache``. ``name`` is what the user calls it.
 
     Raises:
-        ModelError: a chat model has lost its template, or a base model cannot be given one.
+        ModelError: a chat model has lost its template, a base model cannot be given one, or
+            what there is cannot be trained with.
     """
-    template = read_tokenizer(folder).chat_template
-    if template is None:
+    place = _steady_place(folder, cache, name)
+    _require_an_end(place)
+    return place
+
+
+def _steady_place(folder: Path, cache: Path, name: str) -> Path:
+    tokenizer = read_tokenizer(folder)
+    given = tokenizer.chat_template
+    if given is None:
         _refuse_chat_model(folder, name)
         return _made(folder, cache, CHATML, _give_chatml)
-    if isinstance(template, str) and (pinned := steady(template)) != template:
-        return _made(folder, cache, pinned, lambda *_: None)
-    return folder
+    template = given if isinstance(given, str) else _default(folder, given)
+    pinned, folding = steady(template), steady(folding_system(template))
+    if not _takes_system(tokenizer, pinned) and _takes_system(tokenizer, folding):
+        pinned = folding
+    return folder if pinned == given else _made(folder, cache, pinned, lambda *_: None)
+
+
+def _takes_system(tokenizer: Any, template: str) -> bool:
+    """Whether a system prompt comes to what the model reads: some templates refuse it, some drop
+    it without a word. ``tokenizer`` has the template from now on."""
+    tokenizer.chat_template = template
+    try:
+        prompt = render_prompt(tokenizer, [Message("system", "Be brief."), Message("user", "a")])
+    except ModelError:
+        return False
+    return "Be brief." in prompt
+
+
+def _require_an_end(folder: Path) -> None:
+    """The template ends a response with a token that ends an answer, too."""
+    tokenizer = read_tokenizer(folder)
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    written = encode_pair(tokenizer, [Message("user", "a")], "b").response
+    if not {tokenizer.eos_token_id, *special} & {*written}:
+        raise ModelError(
+            f"{folder}: the chat template writes no special token behind a response, so a model"
+            " that is trained with it never learns to end one.",
+            hint="Have chat_template.jinja write eos_token behind an assistant's message.",
+        )
+
+
+def _default(folder: Path, templates: Mapping[str, str]) -> str:
+    """The one of several templates that writes plain conversations."""
+    if "default" not in templates:
+        raise ModelError(
+            f"{folder}: the tokenizer has several chat templates ({', '.join(sorted(templates))}),"
+            " and none of them is called default.",
+            hint="Copy the one to train with into the folder, as chat_template.jinja.",
+        )
+    return templates["default"]
 
 
 def _refuse_chat_model(folder: Path, name: str) -> None:
@@ -69,11 +123,17 @@ def _made(folder: Path, cache: Path, template: str, further: Callable[[Path, Pat
     """A folder of links to ``folder`` with ``template``; one that is there already is used."""
     digest = hashlib.sha256(f"{fingerprint_of(folder)}\n{template}".encode()).hexdigest()
     place = cache / "prepared" / digest[:32]
-    if _is_whole(place):
-        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with alone(place):
+        if not _is_whole(place):
+            _make(folder, place, template, further)
+    return place
+
+
+def _make(folder: Path, place: Path, template: str, further: Callable[[Path, Path], None]) -> None:
     temporary = place.with_name(f".{place.name}.writing")
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
-    temporary.mkdir(parents=True)
+    temporary.mkdir()
     try:
         _link(folder, temporary)
         _replace(temporary / _TEMPLATE, template)
@@ -83,7 +143,6 @@ def _made(folder: Path, cache: Path, template: str, further: Callable[[Path, Pat
         temporary.rename(place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return place
 
 
 def _is_whole(place: Path) -> bool:

@@ -16,8 +16,11 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from llamaduo.errors import StageFailed
+from llamaduo.finetuning.recipe import duration
 from llamaduo.records import Event, Notify
 
+VALIDATION_LOSS = "eval_loss"
+"""What transformers and the trackers call it in a log."""
 _GIGABYTE = 1e9
 
 
@@ -30,7 +33,7 @@ class Tally:
     loss_tokens: int = 0
     """Response tokens trained on."""
     seconds: float = 0.0
-    """In which steps were made."""
+    """Since the first step began, validations and checkpoints included."""
 
 
 class Progress(TrainerCallback):
@@ -43,6 +46,7 @@ class Progress(TrainerCallback):
     def __init__(self, notify: Notify, tally: Tally, *, devices: int = 1) -> None:
         self._notify, self._tally, self._devices = notify, tally, devices
         self._last = 0.0
+        self._validation: float | None = None
         self._first: tuple[float, int, int] | None = None  # time, step and tokens after it
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
@@ -56,6 +60,7 @@ class Progress(TrainerCallback):
         **event: Any,
     ) -> None:
         loss = event["logs"].get("loss")
+        self._validation = event["logs"].get(VALIDATION_LOSS, self._validation)
         if loss is None:  # a validation, or the summary after the last step
             return
         if not math.isfinite(loss):
@@ -64,7 +69,7 @@ class Progress(TrainerCallback):
                 hint="Lower finetuning.learning_rate.",
             )
         self._count_time()
-        detail = in_words(loss, self._speed(), peak_memory(), self._left(state))
+        detail = in_words(loss, self._speed(), peak_memory(), self._left(state), self._validation)
         self._notify(Event("finetune", state.global_step, state.max_steps, "steps", detail))
 
     def _count_time(self) -> None:
@@ -88,23 +93,23 @@ class Progress(TrainerCallback):
 
 
 def in_words(
-    loss: float, tokens_per_second: float | None, memory: int, seconds_left: float | None
+    loss: float,
+    tokens_per_second: float | None,
+    memory: int,
+    seconds_left: float | None,
+    validation: float | None = None,
 ) -> str:
-    """``loss 0.512, 203 tokens/s, 1.9 GB, 12 min left``, less what is not known yet."""
+    """``loss 0.512, validation loss 0.631, 203 tokens/s, 1.9 GB, 12 min left``, less what is not
+    known yet."""
     parts = [f"loss {loss:.3f}"]
+    if validation is not None:
+        parts.append(f"validation loss {validation:.3f}")
     if tokens_per_second is not None:
         parts.append(f"{tokens_per_second:,.0f} tokens/s")
     parts.append(f"{memory / _GIGABYTE:.1f} GB")
     if seconds_left is not None:
         parts.append(f"{duration(seconds_left)} left")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """``40 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def peak_memory() -> int:

@@ -13,12 +13,12 @@ from typing import Any
 from llamaduo.errors import StageFailed
 from llamaduo.finetuning.choices import Basis, choices, step_tokens
 from llamaduo.finetuning.estimate import Load, flops, seconds
-from llamaduo.finetuning.fitting import Batch, Wanted, check_free, fit, in_gb, usable
+from llamaduo.finetuning.fitting import Batch, Wanted, fit, in_gb
 from llamaduo.finetuning.hardware import Machine
 from llamaduo.finetuning.settings import FinetuningSettings
 from llamaduo.finetuning.sizes import ModelSize
-from llamaduo.finetuning.window import Data, window_for
-from llamaduo.records import Estimate, Recipe
+from llamaduo.finetuning.window import Data, none_fits, window_for
+from llamaduo.records import Forecast, Recipe
 
 
 def derive(
@@ -30,26 +30,26 @@ def derive(
     *,
     adapter: tuple[int, int] | None = None,
 ) -> Recipe:
-    """The recipe for pairs of these prompt and response tokens, of which one at least fits.
+    """The recipe for pairs of these prompt and response tokens.
 
     ``window`` is the model's. ``adapter`` has rank and alpha of the adapter that training starts
     from: LoRA goes on with it, the others merge it into the weights.
 
     Raises:
-        ExtraMissing: QLoRA without bitsandbytes.
-        StageFailed: the machine cannot do it: no such quantization, too few GPUs, too little
-            memory. The hint says what would fit.
+        ExtraMissing: what was asked for needs a package that is not installed.
+        StageFailed: no pair fits into the window, or the machine cannot do it: no such
+            quantization, too few GPUs, too little memory. The hint says what would fit.
     """
-    longest = window_for(
-        [prompt + response for prompt, response in lengths], settings.max_tokens, window
-    )
+    totals = [prompt + response for prompt, response in lengths]
+    longest = window_for(totals, settings.max_tokens, window)
+    if min(totals, default=longest + 1) > longest:
+        raise none_fits(totals, longest)
     data = Data.of(lengths, longest, settings.validation_fraction)
     basis = Basis(settings, size, data, machine, adapter)
     _check_devices(basis)
     chosen = choices(basis)
     values = {name: value for name, (value, _) in chosen.items()}
     batch = _batch(basis, values)
-    check_free(min(batch.memory.total, usable(machine)), machine)
     return Recipe(
         **values,
         window=longest,
@@ -63,7 +63,7 @@ def derive(
         report_to=settings.report_to,
         seed=settings.seed,
         reasons={name: why for name, (_, why) in chosen.items()} | _reasons(basis, batch),
-        estimate=_estimate(basis, values, batch),
+        forecast=_forecast(basis, values, batch),
     )
 
 
@@ -83,7 +83,7 @@ def _batch(basis: Basis, values: Mapping[str, Any]) -> Batch:
     mean = float(data.window) if packing else data.mean
     rows = max(1, round(step_tokens(basis)[0] / mean / devices))
     if settings.batch_size is not None:
-        rows = math.ceil(settings.batch_size / devices)
+        rows = settings.batch_size // devices
     if settings.micro_batch is not None:
         rows = max(rows, settings.micro_batch)
     wanted = Wanted(
@@ -123,10 +123,12 @@ def _one_row(basis: Basis, values: Mapping[str, Any]) -> Load:
 
 def _reasons(basis: Basis, batch: Batch) -> dict[str, str]:
     data, machine = basis.data, basis.machine
-    window = f"of the {data.pairs + data.validation + data.set_aside:,} pairs,"
+    every = data.pairs + data.validation + data.set_aside
     held = f"{in_gb(batch.memory.total)} of {in_gb(machine.memory_bytes)}"
     return {
-        "window": f"{window} {data.set_aside:,} are longer and set aside",
+        "window": f"of the {every:,} pairs, {data.set_aside:,} are longer and set aside"
+        if data.set_aside
+        else f"all {every:,} pairs fit",
         "batch": step_tokens(basis)[1],
         "micro_batch": batch.why,
         "accumulation": "parts of a step, one after the other",
@@ -136,14 +138,14 @@ def _reasons(basis: Basis, batch: Batch) -> dict[str, str]:
     }
 
 
-def _estimate(basis: Basis, values: Mapping[str, Any], batch: Batch) -> Estimate:
+def _forecast(basis: Basis, values: Mapping[str, Any], batch: Batch) -> Forecast:
     settings, data, epochs = basis.settings, basis.data, float(values["epochs"])
     devices = max(1, settings.processes)
     trained_on = data.pairs / (data.pairs + data.validation)
     work = epochs * trained_on * flops(basis.size, batch.load, data.lengths)
     rows = data.tokens / data.window if values["packing"] else data.pairs
     in_a_step = batch.load.rows * batch.accumulation * devices
-    return Estimate(
+    return Forecast(
         seconds=seconds(
             work, batch.memory.weights, values["method"], basis.machine, settings.processes
         ),
@@ -163,11 +165,17 @@ def in_words(recipe: Recipe) -> str:
 
 
 def _summary(recipe: Recipe) -> str:
-    told = recipe.estimate
+    told = recipe.forecast
     how = {"qlora": "QLoRA", "lora": "LoRA", "full": "all weights"}[recipe.method]
-    takes = f"about {_duration(told.seconds)}" if told.seconds else "for a time nobody knows"
-    size = f"{told.steps:,} steps, {told.tokens:,} tokens"
-    return f"{how}, {recipe.epochs:g} epochs, {size}: {takes}, {in_gb(told.memory_bytes)}"
+    takes = f"about {duration(told.seconds)}" if told.seconds else "for a time nobody knows"
+    epochs, steps = _plural(recipe.epochs, "epoch"), _plural(told.steps, "step")
+    size = f"{epochs}, {steps}, {told.tokens:,} tokens"
+    return f"{how}, {size}: {takes}, {in_gb(told.memory_bytes)}"
+
+
+def _plural(number: float, noun: str) -> str:
+    exact = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{exact} {noun}" if number == 1 else f"{exact} {noun}s"
 
 
 def _rows(recipe: Recipe) -> list[tuple[str, str, str]]:
@@ -187,7 +195,7 @@ def _rows(recipe: Recipe) -> list[tuple[str, str, str]]:
         ("packing", _yes(recipe.packing), why["packing"]),
         ("checkpointing", _yes(recipe.activation_checkpointing), why["activation_checkpointing"]),
         ("attention", recipe.attention, why["attention"]),
-        ("memory", in_gb(recipe.estimate.memory_bytes), why["memory"]),
+        ("memory", in_gb(recipe.forecast.memory_bytes), why["memory"]),
     ]
     if recipe.lora_rank:
         rows[1:1] = [
@@ -203,9 +211,8 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 100:
+def duration(seconds: float) -> str:
+    """``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
         return f"{seconds:.0f} s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

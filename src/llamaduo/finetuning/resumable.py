@@ -1,9 +1,8 @@
 """A Trainer that can be killed at any moment and goes on exactly. Imports torch: load lazily.
 
-A mix-in before the trainer class: ``class MyTrainer(Resumable, SFTTrainer)``. transformers' own
-checkpoints are pickles, are not whole when the process dies while they are written, and forget
-in which order the rows of a later epoch come; here every hook that writes or reads one is
-replaced, and the training loop stays theirs.
+transformers' own checkpoints are pickles, are not whole when the process dies while they are
+written, and forget in which order the rows of a later epoch come; here every hook that writes or
+reads one is replaced, and the training loop stays theirs.
 """
 
 from __future__ import annotations
@@ -64,12 +63,16 @@ class Resumable(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> StepOrder:
         rows: Any = self.train_dataset if train_dataset is None else train_dataset
-        lengths = [len(ids) for ids in rows["input_ids"]]
         args = self.args
-        per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        steps = max(1, -(-len(lengths) // per_step))
+        together = args.train_batch_size * args.world_size
+        per_step = together * args.gradient_accumulation_steps
+        steps = max(1, -(-len(rows) // per_step))
         return StepOrder(
-            lengths, per_step, seed=args.seed, epoch=lambda: self.state.global_step // steps
+            rows.lengths,
+            per_step,
+            seed=args.seed,
+            epoch=lambda: self.state.global_step // steps,
+            together=together if args.world_size > 1 else 1,
         )
 
     # --- writing ----------------------------------------------------------------------------
@@ -190,20 +193,25 @@ def _from_the_first(value: int) -> int:
 
 
 def _any(problem: str) -> bool:
-    """Whether any process has a problem. All of them ask together."""
-    if not distributed.is_initialized():
-        return bool(problem)
-    said = torch.tensor(int(bool(problem)), device=_device())
-    distributed.all_reduce(said, distributed.ReduceOp.MAX)
-    return bool(said.item())
+    """Whether any process has a problem."""
+    return bool(most(int(bool(problem))))
+
+
+def most(value: int) -> int:
+    """The largest that any process has. All of them ask together."""
+    return _reduced(value, distributed.ReduceOp.MAX)
 
 
 def _sum(value: int) -> int:
     """Of what all processes have."""
+    return _reduced(value, distributed.ReduceOp.SUM)
+
+
+def _reduced(value: int, how: Any) -> int:
     if not distributed.is_initialized():
         return value
     said = torch.tensor(value, device=_device())
-    distributed.all_reduce(said)
+    distributed.all_reduce(said, how)
     return int(said.item())
 
 

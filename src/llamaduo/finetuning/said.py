@@ -13,7 +13,8 @@ class Said:
 
     event: Event | None = None
     error: str = ""
-    """The name of a class in :mod:`llamaduo.errors`, which ``message`` and ``hint`` are for."""
+    """The name of a class in :mod:`llamaduo.errors`, which ``message`` and ``hint`` are for; of
+    what is not in that tree, ``message`` has it all."""
     message: str = ""
     hint: str = ""
     out_of_memory: bool = False

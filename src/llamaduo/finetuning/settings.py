@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from llamaduo.errors import Contradictions
+
 
 class LocalSettings(BaseModel):
     """The ``local`` section: the small model that is to take over the task."""
@@ -98,6 +100,7 @@ class FinetuningSettings(BaseModel):
     @model_validator(mode="after")
     def _nothing_contradicts(self) -> FinetuningSettings:
         adapter = (self.lora_rank, self.lora_alpha, self.lora_dropout)
+        at_once = (self.micro_batch or 1) * max(1, self.processes)
         contradictions = {
             "method full trains all weights: it has no lora_rank, lora_alpha or lora_dropout": (
                 self.method == "full" and any(value is not None for value in adapter)
@@ -105,19 +108,17 @@ class FinetuningSettings(BaseModel):
             "batch_size and batch_tokens both say how large a step is; give one of them": (
                 self.batch_size is not None and self.batch_tokens is not None
             ),
-            "packed rows hold as many pairs as fit; give batch_tokens, not batch_size": (
+            "packing fills rows with as many pairs as fit; give batch_tokens, not batch_size": (
                 self.batch_size is not None and bool(self.packing)
             ),
             "patience counts validations, and there are none; set validation_fraction": (
                 bool(self.patience) and not self.validation_fraction
             ),
-            "micro_batch is a part of a step, and batch_size is no multiple of it": (
-                self.batch_size is not None
-                and self.micro_batch is not None
-                and self.batch_size % self.micro_batch != 0
+            "batch_size is no multiple of micro_batch × processes, which share it evenly": (
+                self.batch_size is not None and self.batch_size % at_once != 0
             ),
             "report_to names a tracker twice": len(set(self.report_to)) < len(self.report_to),
         }
         if found := [words for words, holds in contradictions.items() if holds]:
-            raise ValueError("; ".join(found))
+            raise Contradictions(found)
         return self

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from llamaduo.errors import RunError
+from llamaduo.errors import RunError, StageFailed
 from llamaduo.storage.atomic import write_atomic
 
 WEIGHTS, OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
@@ -214,6 +214,24 @@ def full_disk_as_os_error() -> Iterator[None]:
             if f"os error {number}" in str(error):
                 raise OSError(number, os.strerror(number)) from error
         raise
+
+
+@contextmanager
+def written(what: str, place: str | Path) -> Iterator[None]:
+    """A block that writes what training cannot go on without.
+
+    Raises:
+        StageFailed: the operating system refused, ``what`` could not be written to ``place``.
+    """
+    try:
+        with full_disk_as_os_error():
+            yield
+    except OSError as error:
+        raise StageFailed(
+            f"{what} could not be written to {place}: {error.strerror or error}.",
+            hint="Free some space and run the same command again: it goes on from the last"
+            " checkpoint.",
+        ) from error
 
 
 def _save_json(content: Any, path: Path) -> None:

@@ -21,12 +21,12 @@ from torch.nn import functional
 from transformers import PrinterCallback, TrainingArguments
 
 from llamaduo.errors import StageFailed
-from llamaduo.finetuning.job import Job
+from llamaduo.finetuning.job import BEST, Job
 from llamaduo.finetuning.loading import is_flat, load_for_training
 from llamaduo.finetuning.model_folder import read_tokenizer
 from llamaduo.finetuning.packing import IGNORED, Collator, rows_of
 from llamaduo.finetuning.progress import Progress, Tally, losses_of, peak_memory
-from llamaduo.finetuning.resumable import Resumable
+from llamaduo.finetuning.resumable import Resumable, most
 from llamaduo.finetuning.validation import Validation
 from llamaduo.records import Notify, Recipe
 from llamaduo.tasks.chat import EncodedPair
@@ -41,6 +41,7 @@ class Trained:
     losses: tuple[float, ...]
     """Of each optimizer step."""
     peak_memory_bytes: int
+    """Of the device that needed most."""
     validation: tuple[tuple[int, float], ...] = ()
     """Step and loss."""
     best_step: int | None = None
@@ -58,29 +59,33 @@ def train(job: Job, notify: Notify, *, resume: Path | None = None) -> Trained:
     require_something_to_learn(pairs)
     learned, held_back = set_aside_for_validation(pairs, recipe)
     model = load_for_training(job.start, recipe, job.path)
-    trainer = ResponseTrainer(
-        model=model,
-        args=arguments(recipe, job),
-        train_dataset=rows_of(learned, size=_row_size(recipe), seed=recipe.seed),
-        data_collator=Collator(_pad_token(job), is_flat(model)),
-    )
+    with _reports_beside(job):
+        trainer = ResponseTrainer(
+            model=model,
+            args=arguments(recipe, job),
+            train_dataset=rows_of(learned, size=_row_size(recipe), seed=recipe.seed),
+            data_collator=Collator(_pad_token(job), is_flat(model)),
+        )
     trainer.remove_callback(PrinterCallback)  # it prints every log to stdout
     trainer.add_callback(Progress(notify, trainer.tally, devices=max(1, recipe.processes)))
     validation = None
     if held_back:
         rows = rows_of(held_back, size=_row_size(recipe), seed=recipe.seed)
         validation = Validation(
-            lambda: trainer.mean_loss(rows), model, job.path, recipe.patience, notify
+            lambda: trainer.mean_loss(rows),
+            trainer.log,
+            model,
+            job.path / BEST,
+            recipe.patience,
         )
         trainer.add_callback(validation)
     trainer.keep(job, notify)
-    with _reports_beside(job):
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return Trained(
         trainer.model,
         trainer.tally,
         losses_of(trainer.state),
-        peak_memory(),
+        most(peak_memory()),
         validation.history if validation else (),
         validation.best_step if validation else None,
     )
@@ -201,7 +206,7 @@ def _pad_token(job: Job) -> int:
 def arguments(recipe: Recipe, job: Job) -> TrainingArguments:
     """``recipe`` in the words of transformers."""
     on_gpu = torch.cuda.is_available()
-    return TrainingArguments(
+    settings = TrainingArguments(
         str(job.path),
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.micro_batch,
@@ -226,13 +231,19 @@ def arguments(recipe: Recipe, job: Job) -> TrainingArguments:
         disable_tqdm=True,
         report_to=list(recipe.report_to) or "none",
         run_name=f"cycle-{job.cycle:03d}",
+        project="llamaduo",
+        hub_private_repo=True,  # a Space that Trackio's own variables ask for
         save_strategy="no",  # checkpoints are written when it is time, not by the step
     )
+    if settings.n_gpu > 1:  # transformers would split every batch among all that it sees
+        settings._n_gpu = 1  # noqa: SLF001 - there is no other way to say so
+    return settings
 
 
 @contextmanager
 def _reports_beside(job: Job) -> Iterator[None]:
-    """TensorBoard's files lie beside the checkpoint: the job's own folder goes when it is done."""
+    """TensorBoard's files lie beside the checkpoint: the job's own folder goes when it is done.
+    transformers asks where while a trainer is made."""
     name = "TENSORBOARD_LOGGING_DIR"
     mine = "tensorboard" in job.recipe.report_to and name not in os.environ
     if mine:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llamaduo.errors import StageFailed
+
 WINDOWS = (1024, 1536, 2048, 3072, 4096, 6144, 8192, 12_288, 16_384)
 """Table 5's, and what is chosen for longer pairs."""
 SHARE_THAT_FITS = 0.995
@@ -22,6 +24,16 @@ def window_for(totals: Sequence[int], max_tokens: int | None, model: int) -> int
         if window >= model or sum(total <= window for total in totals) >= enough:
             return min(window, model)
     return min(WINDOWS[-1], model)
+
+
+def none_fits(totals: Sequence[int], window: int) -> StageFailed:
+    """What to say of pairs to train on that have ``totals`` tokens, all more than ``window``."""
+    return StageFailed(
+        f"None of the {len(totals)} pairs to train on fits into {window} tokens"
+        f" (the shortest has {min(totals, default=0)}).",
+        hint="Raise finetuning.max_tokens, use a model with a larger window, or shorten the"
+        " prompts.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from typing import Any
 from torch import distributed
 from transformers.utils import logging
 
-from llamaduo.errors import StageFailed
 from llamaduo.finetuning.adapter import save_adapter, save_whole
 from llamaduo.finetuning.job import Job
-from llamaduo.finetuning.state import full_disk_as_os_error
+from llamaduo.finetuning.state import written
 from llamaduo.finetuning.trainer import Trained, train
 from llamaduo.records import Notify, TrainingFigures
 from llamaduo.storage.jsonl import write_record
@@ -48,16 +47,9 @@ def leave_the_others() -> None:
 
 
 def _save(job: Job, trained: Trained, figures: TrainingFigures) -> None:
-    try:
-        with full_disk_as_os_error():
-            _write_weights(job, trained.model)
-            write_record(job.result, figures)
-    except OSError as error:
-        raise StageFailed(
-            f"The trained weights could not be written to {job.into}: {error.strerror or error}.",
-            hint="Free some space and run the same command again: it goes on from the last"
-            " checkpoint.",
-        ) from error
+    with written("The trained weights", job.into):
+        _write_weights(job, trained.model)
+        write_record(job.result, figures)
 
 
 def _write_weights(job: Job, model: Any) -> None:

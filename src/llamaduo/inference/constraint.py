@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from llamaduo.errors import ExtraMissing
+from llamaduo.errors import ExtraMissing, ModelError
 
 INSTALL: Final = "pip install 'llamaduo[schema]'"
 _WHITE_SPACE: Final = {
@@ -24,11 +24,16 @@ _WHITE_SPACE: Final = {
 }
 
 
+_MOST_COMPILED: Final = 64
+"""Kept for the next answer: a server gets its schemas from clients, and may not grow with them."""
+
+
 class Grammars:
-    """The schemas of one model's answers, each compiled once.
+    """The schemas of one model's answers, each compiled once while it is in use.
 
     Raises:
         ExtraMissing: llguidance is not installed.
+        ModelError: it does not know such a tokenizer.
     """
 
     def __init__(self, tokenizer: Any, vocabulary: int, ends: Sequence[int]) -> None:
@@ -36,7 +41,14 @@ class Grammars:
         self._ends = frozenset(ends)
         hf = importlib.import_module("llguidance.hf")
         size = max(vocabulary, len(tokenizer))
-        self._tokenizer = hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=list(ends))
+        try:
+            self._tokenizer = hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=list(ends))
+        except ValueError as error:
+            raise ModelError(
+                "llguidance, which holds answers to a JSON schema, does not know the tokenizer of"
+                f" {tokenizer.name_or_path}: {error}.",
+                hint="Set inference.constrained: off, or choose another inference.engine.",
+            ) from error
         self._compiled: dict[str, Any] = {}
 
     def shortfall(self, schema: Mapping[str, Any]) -> str | None:
@@ -51,6 +63,8 @@ class Grammars:
     def _matcher(self, schema: Mapping[str, Any]) -> Any:
         text = json.dumps(schema)
         if text not in self._compiled:
+            if len(self._compiled) == _MOST_COMPILED:
+                del self._compiled[next(iter(self._compiled))]
             matcher: Any = self._llguidance.LLMatcher
             grammar = matcher.grammar_from_json_schema(text, overrides=_WHITE_SPACE)
             self._compiled[text] = matcher(self._tokenizer, grammar, log_level=0)
@@ -67,10 +81,13 @@ class Held:
         """Every token so far is the model's own pick."""
 
     def takes(self, token: int) -> bool:
-        """Whether ``token`` may come next; it has come then."""
+        """Whether ``token`` may come next; it has come then. Anything may, where llguidance has
+        given up, as on a schema that is too much work: the whole answer is checked later."""
         if token in self._ends:
-            return bool(self._matcher.is_accepting())
-        return bool(self._matcher.try_consume_tokens([token]))
+            taken = self._matcher.is_accepting()
+        else:
+            taken = self._matcher.try_consume_tokens([token])
+        return bool(taken) or bool(self._matcher.is_error())
 
     def allowed(self) -> bytes:
         """For every token, a byte that is not 0 where it may come next."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from llamaduo.errors import ExtraMissing, StageFailed
+from llamaduo.errors import ExtraMissing, ModelError, StageFailed
 from llamaduo.inference.constraint import Grammars, Held
 from llamaduo.inference.loading import load_model
 from llamaduo.inference.protocol import Answer, Prompt
@@ -46,11 +47,18 @@ class TransformersEngine:
     def cannot_hold(self, schema: Mapping[str, Any]) -> str | None:
         try:
             return self._grammars.shortfall(schema)
-        except ExtraMissing as error:
+        except (ExtraMissing, ModelError) as error:
             return f"{error.message} {error.hint}"
 
     def load(self, longest: int) -> None:  # noqa: ARG002 - memory is taken as it is needed
-        _ = self._model
+        """See the protocol.
+
+        Raises:
+            StageFailed: the model does not fit into memory.
+            ModelError: it is not there.
+        """
+        with _in_memory("End what else holds the GPU's memory, or choose a smaller local.model."):
+            _ = self._model
 
     def answer(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float
@@ -60,13 +68,8 @@ class TransformersEngine:
         Raises:
             StageFailed: the batch does not fit into memory.
         """
-        try:
-            with torch.inference_mode():
-                rows = self._generate(prompts, temperature, top_p)
-        except torch.OutOfMemoryError as error:
-            raise StageFailed(
-                "Inference ran out of memory.", hint="Lower inference.batch_size."
-            ) from error
+        with _in_memory("Lower inference.batch_size."), torch.inference_mode():
+            rows = self._generate(prompts, temperature, top_p)
         answers = [self._answer(*row) for row in rows]
         repeats = len(prompts[0].draws)
         return tuple(tuple(answers[i : i + repeats]) for i in range(0, len(answers), repeats))
@@ -142,6 +145,14 @@ class TransformersEngine:
         )
         finish: FinishReason = "stop" if ended else "length"
         return Answer(text, len(tokens), finish, untouched=untouched)
+
+
+@contextmanager
+def _in_memory(hint: str) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise StageFailed("Inference ran out of memory.", hint=hint) from error
 
 
 def keep_to(

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from llamaduo.errors import ServiceUnavailable, StageFailed, UsageError
+from llamaduo.inference import keeper
 from llamaduo.inference.served import RequestRefused, Served, Server
 from llamaduo.inference.settings import InferenceSettings
 from llamaduo.records import Checkpoint
 
 _POLL_SECONDS = 0.5
-_END_SECONDS = 60.0
 _UNKNOWN = (404, 405)
 """What a server says to a path that it does not have."""
+_SLEEP = "/sleep?level=1"
+"""The weights wait in the machine's memory. Of one that sleeps already nothing comes."""
+_SGLANG = "sglang"
+"""What its models are owned by."""
 LORA_PATHS = (
     ("/v1/load_lora_adapter", "/v1/unload_lora_adapter"),  # vLLM
     ("/load_lora_adapter", "/unload_lora_adapter"),  # SGLang
@@ -35,7 +41,7 @@ LORA_PATHS = (
 @contextmanager
 def started(settings: InferenceSettings, model: Path, name: str, log: Path) -> Iterator[Served]:
     """A server of the folder ``model`` as ``name``, by ``settings.serve_command``. What it
-    prints goes into ``log``.
+    prints goes into ``log``. It ends with this process, even when that is killed.
 
     Raises:
         StageFailed: it ended, or did not answer in time; or another has its address.
@@ -44,21 +50,33 @@ def started(settings: InferenceSettings, model: Path, name: str, log: Path) -> I
     served = Served(_url(settings), name, token_of(settings))
     _require_free(served, log)
     command = [_filled(part, model, name) for part in settings.serve_command]
-    with log.open("wb") as output:
-        try:
-            process = subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
-            )
-        except OSError as error:
-            raise UsageError(
-                f"inference.serve_command: {command[0]} cannot be started: {error}.",
-                hint="Give its whole path, or install it where this process finds it.",
-            ) from error
-    try:
+    if shutil.which(command[0]) is None:
+        raise UsageError(
+            f"inference.serve_command: {command[0]} is not there, or is no program.",
+            hint="Give its whole path, or install it where this process finds it.",
+        )
+    with _kept(command, log) as process:
         _wait(process, served, settings.start_seconds, log)
         yield served
+
+
+@contextmanager
+def _kept(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The keeper of ``command``, in a group that Ctrl-C does not reach."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
+            [sys.executable, "-I", keeper.__file__, *command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            process_group=0,
+        )
+    assert process.stdin is not None  # noqa: S101 - it was opened as a pipe
+    try:
+        yield process
     finally:
-        _end(process)
+        process.stdin.close()
+        process.wait()  # until the server has let the GPU go
 
 
 def _filled(part: str, model: Path, name: str) -> str:
@@ -112,18 +130,6 @@ def _tail(log: Path) -> str:
     return f" Its last line: {lines[-1][:300]}" if lines else ""
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the server and whatever it has started, and wait until they let the GPU go."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, sent)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_END_SECONDS)
-            break
-    with suppress(ProcessLookupError):  # workers that outlived it
-        os.killpg(process.pid, signal.SIGKILL)
-
-
 # --- a server that stays ----------------------------------------------------------------------
 
 
@@ -140,8 +146,12 @@ def told(settings: InferenceSettings, checkpoint: Checkpoint, name: str) -> Iter
     with _client(served) as server, _awake(server, settings):
         there = server.models()
         if checkpoint.cycle is None:
-            yield Served(served.url, _base(settings, checkpoint, there), served.token)
-        elif name in there:
+            yield replace(served, model=_base(settings, checkpoint, there))
+            return
+        if _SGLANG in there.values():
+            # It would take the name alone for one more of its base model's.
+            served = replace(served, model=f"{_base(settings, checkpoint, there)}:{name}")
+        if name in there:
             yield served
         else:
             unload = _load(server, checkpoint, name, there)
@@ -152,7 +162,7 @@ def told(settings: InferenceSettings, checkpoint: Checkpoint, name: str) -> Iter
                     server.command(unload, {"lora_name": name})
 
 
-def _base(settings: InferenceSettings, checkpoint: Checkpoint, there: tuple[str, ...]) -> str:
+def _base(settings: InferenceSettings, checkpoint: Checkpoint, there: Mapping[str, str]) -> str:
     """What the server calls the base model."""
     if settings.model in there:
         return str(settings.model)
@@ -160,7 +170,7 @@ def _base(settings: InferenceSettings, checkpoint: Checkpoint, there: tuple[str,
         if checkpoint.model in there:
             return checkpoint.model
         if len(there) == 1:
-            return there[0]
+            return next(iter(there))
     sought = settings.model or checkpoint.model
     raise UsageError(
         f"{_url(settings)} has no model {sought!r}; it has {', '.join(there) or 'none'}.",
@@ -169,7 +179,7 @@ def _base(settings: InferenceSettings, checkpoint: Checkpoint, there: tuple[str,
     )
 
 
-def _load(server: Server, checkpoint: Checkpoint, name: str, there: tuple[str, ...]) -> str:
+def _load(server: Server, checkpoint: Checkpoint, name: str, there: Mapping[str, str]) -> str:
     """Have the server load the adapter; returns the path that unloads it."""
     if checkpoint.adapter is None:
         raise UsageError(
@@ -190,12 +200,24 @@ def _load(server: Server, checkpoint: Checkpoint, name: str, there: tuple[str, .
             return unload
     raise UsageError(
         f"{server.url} has {', '.join(there) or 'no model'} and did not load the adapter of {name}:"
-        f" {refusals[-1].message}",
+        f" {' And: '.join(refused.message for refused in refusals)}",
         hint="Start vLLM with --enable-lora --max-lora-rank 64 and"
-        " VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, on a machine that sees the run's folder; or serve"
+        " VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, or SGLang with --enable-lora --max-lora-rank 64"
+        " --lora-target-modules all, on a machine that sees the run's folder; or serve"
         f" {json.dumps(body)} under that name yourself and run this again; or set"
         " inference.serve_command.",
     ) from refusals[-1]
+
+
+def rest(settings: InferenceSettings) -> None:
+    """Have the server of ``settings.sleep`` sleep: it may have been started anew, and is awake.
+
+    Raises:
+        UsageError: its sleep mode is off.
+    """
+    served = Served(_url(settings), "", token_of(settings))
+    with _client(served) as server, suppress(ServiceUnavailable):  # not there: it holds nothing
+        _tell(server, _SLEEP)
 
 
 @contextmanager
@@ -208,7 +230,7 @@ def _awake(server: Server, settings: InferenceSettings) -> Iterator[None]:
     try:
         yield
     finally:
-        _tell(server, "/sleep?level=1")
+        _tell(server, _SLEEP)
 
 
 def _tell(server: Server, path: str) -> None:

@@ -27,10 +27,12 @@ def load_model(checkpoint: Checkpoint, *, as_trained: bool = False) -> Any:
         ModelError: the base model or the adapter is not there.
     """
     _require(checkpoint)
+    gpu = torch.cuda.is_available()
+    merges = checkpoint.adapter is not None
     with quiet(logging):
         model: Any = AutoModelForCausalLM.from_pretrained(
             checkpoint.base,
-            dtype=torch.float32,
+            dtype=torch.bfloat16 if gpu and not merges else torch.float32,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -41,9 +43,15 @@ def load_model(checkpoint: Checkpoint, *, as_trained: bool = False) -> Any:
             model = PeftModel.from_pretrained(model, checkpoint.adapter)
             if not as_trained:
                 model = model.merge_and_unload()
-    if torch.cuda.is_available():
-        model = model.to("cuda", torch.bfloat16)
-    return model.eval()
+    return (in_bfloat16(model).to("cuda") if gpu else model).eval()
+
+
+def in_bfloat16(model: Any) -> Any:
+    """``model`` with its weights in 16 bits, and them alone: positions are angles that come from
+    buffers, and frequencies of 16 bits are a whole turn off after some thousand tokens."""
+    for weight in model.parameters():
+        weight.data = weight.data.to(torch.bfloat16)
+    return model
 
 
 def load_adapters(base: Checkpoint, adapters: Mapping[str, Path]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,11 @@ from llamaduo.records import Message
 SECONDS = 600.0
 """For one answer: a small machine may take minutes over a long one."""
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
+REFUSED: Final = (400, 422)
+"""What a server says to a field that it does not take."""
 _LONGEST_PAUSE = 30.0
+_NOTHING_ELSE: Final = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""What vLLM and SGLang take from the model's generation_config.json where a request is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +55,9 @@ class Asked:
     schema: Mapping[str, Any] | None = None
 
     def body(self, model: str) -> dict[str, Any]:
-        """The request's body. What is the API's default is left out: not every server knows it."""
+        """The request's body, in what the API has. A server may have a default of its own for
+        what decides which token is drawn, so that is always said."""
         optional = {
-            "top_p": self.top_p if self.top_p < 1 else None,
             "n": self.choices if self.choices > 1 else None,
             "seed": self.seed,
             "response_format": _format(self.schema) if self.schema is not None else None,
@@ -62,6 +67,7 @@ class Asked:
             "messages": [{"role": m.role, "content": m.content} for m in self.messages],
             "max_tokens": self.max_new_tokens,
             "temperature": self.temperature,
+            "top_p": self.top_p,
         } | {name: value for name, value in optional.items() if value is not None}
 
 
@@ -76,7 +82,9 @@ class RequestRefused(ServiceUnavailable):
 class Server:
     """A client of the server at ``url``. May be used from several threads at once.
 
-    What cannot be reached or is busy is asked again for ``patience`` seconds.
+    What cannot be reached or is busy is asked again for ``patience`` seconds, or until it is
+    closed. ``exact``: requests say that temperature and top-p are all there is to sampling, in
+    words that the API lacks; False as soon as the server has refused those.
     """
 
     def __init__(
@@ -90,6 +98,8 @@ class Server:
         token_env: str = "LLAMADUO_TOKEN",  # noqa: S107 - its name, not its value
     ) -> None:
         self.url = url.rstrip("/")
+        self.exact = True
+        self._closed = threading.Event()
         self._patience = patience
         self._token_env = token_env
         self._client = httpx2.Client(
@@ -100,10 +110,11 @@ class Server:
         )
 
     def close(self) -> None:
+        self._closed.set()
         self._client.close()
 
-    def models(self) -> tuple[str, ...]:
-        """The names of the models that are there.
+    def models(self) -> dict[str, str]:
+        """The models that are there: by name, what each says that it is owned by.
 
         Raises:
             ServiceUnavailable: nothing answers there.
@@ -111,8 +122,12 @@ class Server:
         """
         content = self.call("GET", f"{self.url}/models")
         try:
-            return tuple(str(entry["id"]) for entry in content["data"])
-        except (KeyError, TypeError) as error:
+            return {
+                # Ollama's tag of what is named without one.
+                str(entry["id"]).removesuffix(":latest"): str(entry.get("owned_by", ""))
+                for entry in content["data"]
+            }
+        except (KeyError, TypeError, AttributeError) as error:
             raise _foreign(self.url, "/models") from error
 
     def chat(self, model: str, asked: Asked) -> tuple[ServedAnswer, ...]:
@@ -126,7 +141,7 @@ class Server:
             UsageError: what answers does not speak the OpenAI API, or has no such model.
         """
         try:
-            content = self.call("POST", f"{self.url}/chat/completions", asked.body(model))
+            content = self._complete(asked.body(model))
         except RequestRefused as refused:
             self._require_model(model, refused)
             raise
@@ -134,6 +149,19 @@ class Server:
             return _answers(content)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise _foreign(self.url, "/chat/completions") from error
+
+    def _complete(self, body: dict[str, Any]) -> Any:
+        place = f"{self.url}/chat/completions"
+        if not self.exact:
+            return self.call("POST", place, body)
+        try:
+            return self.call("POST", place, body | _NOTHING_ELSE)
+        except RequestRefused as refused:
+            if refused.status not in REFUSED:
+                raise
+        content = self.call("POST", place, body)  # or it was refused for another reason
+        self.exact = False
+        return content
 
     def command(self, path: str, body: Any = None) -> str:
         """Post to ``path``, counted from where the API's /v1 is, and return the reply.
@@ -162,7 +190,8 @@ class Server:
                 lasting = status is not None and status not in _BUSY
                 if lasting or time.monotonic() + pause > deadline:
                     raise
-            time.sleep(pause * random.uniform(0.5, 1.5))
+                if self._closed.wait(pause * random.uniform(0.5, 1.5)):
+                    raise
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _once(self, method: str, place: str, body: Any) -> httpx2.Response:
@@ -187,7 +216,8 @@ class Server:
         if refused.status not in (400, 404):
             return
         there = self.models()
-        if model not in there:
+        adapter = model.partition(":")[2]  # SGLang's way to ask for one
+        if model not in there and adapter not in there:
             raise UsageError(
                 f"{self.url} has no model {model!r}; it has {', '.join(there) or 'none'}.",
                 hint="Set inference.model to one of them, or serve it under that name.",
@@ -198,7 +228,7 @@ def served_models(url: str, token: str | None = None) -> tuple[str, ...]:
     """The names of the models behind ``url``. Raises what :meth:`Server.models` raises."""
     server = Server(url, token)
     try:
-        return server.models()
+        return tuple(server.models())
     finally:
         server.close()
 

@@ -12,7 +12,14 @@ from dataclasses import replace
 from typing import Any
 
 from llamaduo.inference.protocol import Answer, Prompt
-from llamaduo.inference.served import Asked, RequestRefused, Served, ServedAnswer, Server
+from llamaduo.inference.served import (
+    REFUSED,
+    Asked,
+    RequestRefused,
+    Served,
+    ServedAnswer,
+    Server,
+)
 from llamaduo.inference.settings import InferenceSettings
 from llamaduo.records import Checkpoint, EngineKind, Event, Message, Notify
 from llamaduo.tasks.chat import encode_prompt
@@ -21,7 +28,6 @@ PATIENCE = 300.0
 """Seconds for which a server that is away or busy is asked again."""
 _ROUNDS = 4
 """A batch has work for this many rounds of all connections: few of them wait for its last."""
-_REFUSED = (400, 422)
 
 
 class ServedLLM:
@@ -55,7 +61,7 @@ class ServedLLM:
             checkpoint.base, local_files_only=True, trust_remote_code=False
         )
         self._takes_n = True
-        self._warned = False
+        self._warned: set[str] = set()
 
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         return encode_prompt(self._tokenizer, messages)
@@ -66,7 +72,7 @@ class ServedLLM:
         try:
             self._server.chat(self._served.model, asked)
         except RequestRefused as refused:
-            if refused.status in _REFUSED:
+            if refused.status in REFUSED:
                 return refused.message
             raise
         return None
@@ -96,8 +102,13 @@ class ServedLLM:
             return self._all(asked, prompt.seeds)
 
         with ThreadPoolExecutor(self._concurrency, "llamaduo-asking") as pool:
-            found = list(pool.map(ask, prompts))
+            try:
+                found = list(pool.map(ask, prompts))
+            except BaseException:
+                self._server.close()  # the others give up, where a server is away
+                raise
         self._warn_of_other_tokens(prompts, found)
+        self._warn_of_other_sampling()
         return tuple(tuple(one.answer for one in row) for row in found)
 
     def close(self) -> None:
@@ -115,7 +126,7 @@ class ServedLLM:
         try:
             found = self._timed(asked)
         except RequestRefused as refused:
-            if refused.status not in _REFUSED:
+            if refused.status not in REFUSED:
                 raise
             self._takes_n = False
             return ()
@@ -144,15 +155,27 @@ class ServedLLM:
     def _warn_of_other_tokens(
         self, prompts: Sequence[Prompt], found: Sequence[Sequence[ServedAnswer]]
     ) -> None:
-        """Once: a server with another chat template runs another model than the one trained."""
+        """A server with another chat template runs another model than the one trained."""
         apart = sum(
             row[0].prompt_tokens not in (None, len(prompt.tokens))
             for prompt, row in zip(prompts, found, strict=True)
         )
-        if apart and not self._warned:
-            self._warned = True
-            detail = (
+        if apart:
+            self._warn(
+                "tokens",
                 f"{self._served.url} counts other tokens than training in {apart} of"
-                f" {len(prompts)} prompts: its chat template is not the model's"
+                f" {len(prompts)} prompts: its chat template is not the model's",
             )
+
+    def _warn_of_other_sampling(self) -> None:
+        if not self._server.exact:
+            self._warn(
+                "sampling",
+                f"{self._served.url} takes no top_k, min_p and repetition_penalty: where it has"
+                " values of its own for them, they bend the answers",
+            )
+
+    def _warn(self, about: str, detail: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
             self._notify(Event("infer", 0, None, "warning", detail))

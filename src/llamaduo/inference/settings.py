@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from llamaduo.errors import Contradictions
 from llamaduo.records import EngineKind
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -102,11 +103,14 @@ class InferenceSettings(BaseModel):
 
     @model_validator(mode="after")
     def _nothing_contradicts(self) -> Self:
+        found = []
         if self.engine == "openai" and self.base_url is None:
-            raise ValueError("engine openai needs base_url, as in http://127.0.0.1:8000/v1")
-        given = [name for name in _OF_A_SERVER if getattr(self, name)]
-        if self.engine != "openai" and given:
-            raise ValueError(f"{' and '.join(given)} is for engine openai; engine is {self.engine}")
-        if self.sleep and self.serve_command:
-            raise ValueError("a server that serve_command starts and ends has no need of sleep")
+            found.append("engine openai needs base_url, as in http://127.0.0.1:8000/v1")
+        if self.engine != "openai":
+            given = [name for name in _OF_A_SERVER if getattr(self, name)]
+            found += [f"{name} is for engine openai; engine is {self.engine}" for name in given]
+        elif self.sleep and self.serve_command:
+            found.append("sleep and serve_command: a server that is ended has no need of sleep")
+        if found:
+            raise Contradictions(found)
         return self

@@ -77,7 +77,7 @@ from llamaduo.records.progress import Event, Notify, silent
 from llamaduo.records.service import Question, Reply
 from llamaduo.records.training import (
     Attention,
-    Estimate,
+    Forecast,
     Method,
     Precision,
     Recipe,
@@ -101,11 +101,11 @@ __all__ = [
     "Divergence",
     "Dropped",
     "EngineKind",
-    "Estimate",
     "Event",
     "Family",
     "FinalSplit",
     "FinishReason",
+    "Forecast",
     "Form",
     "HumanAgreement",
     "ImportFigures",

@@ -11,7 +11,7 @@ class Event:
     """``done`` of ``total`` units of work of one stage. ``unit`` names them.
 
     A "stage" begins and ends with ``done``; a "warning" and a "notice" are said once, as their
-    ``detail``.
+    ``detail``, as is a "recipe": a line, and a table with tabs between its columns.
     """
 
     stage: str

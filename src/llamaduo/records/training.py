@@ -11,7 +11,7 @@ Precision = Literal["bfloat16", "float32"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Forecast:
     """What a training is going to take, reckoned before it starts."""
 
     seconds: float
@@ -61,12 +61,17 @@ class Recipe:
     seed: int
     reasons: dict[str, str]
     """Why, for a person, by field."""
-    estimate: Estimate
+    forecast: Forecast
+
+    @property
+    def rows_of_a_device(self) -> int:
+        """Pairs or packed rows in one optimizer step, on one device."""
+        return self.micro_batch * self.accumulation
 
     @property
     def rows_in_a_step(self) -> int:
-        """Pairs or packed rows in one optimizer step, on all devices together."""
-        return self.micro_batch * self.accumulation * max(1, self.processes)
+        """Those of all devices together."""
+        return self.rows_of_a_device * max(1, self.processes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

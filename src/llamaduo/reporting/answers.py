@@ -16,6 +16,7 @@ from llamaduo.records import (
     Pair,
     PanelReport,
     Portrait,
+    Recipe,
     Scores,
     SynthesisFigures,
     TokenStatistics,
@@ -68,6 +69,7 @@ class CycleEvidence:
     cycle: int
     answers: Answers
     training: TrainingFigures | None = None
+    recipe: Recipe | None = None
     verdict: Verdict | None = None
     synthesis: SynthesisFigures | None = None
     curation: CurationFigures | None = None
@@ -105,6 +107,7 @@ def read_cycle(path: Path, together: Aggregate, tell: Tell | None) -> CycleEvide
         cycle=int(path.name),
         answers=read_answers(path, together),
         training=one_record(path / "training.json", TrainingFigures),
+        recipe=one_record(path / "recipe.json", Recipe),
         verdict=one_record(path / "verdict.json", Verdict),
         synthesis=one_record(path / "synthesis.json", SynthesisFigures),
         curation=one_record(path / "curation.json", CurationFigures),

@@ -91,6 +91,7 @@ def _content(evidence: Evidence, drawings: Drawings) -> dict[str, Any]:
         "spend": tables.spend(evidence),
         "egress": tables.egress(evidence.egress),
         "timings": tables.timings(evidence),
+        "recipes": tables.recipes(evidence),
         "parity": tables.parity_table(evidence.parity),
         "parity_result": tables.parity_result(evidence.parity) if evidence.parity else "",
         "own": own,

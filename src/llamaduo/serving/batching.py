@@ -10,12 +10,16 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
 
 import torch
 
+from llamaduo.errors import ExtraMissing, ModelError
+from llamaduo.inference.constraint import Grammars, Held
+from llamaduo.inference.engine import keep_to
 from llamaduo.inference.sampling import choose
 from llamaduo.inference.stepping import Rows, Stepper, end_tokens
 from llamaduo.serving.jobs import Cancel, Deliver, Failed, Job, Load
@@ -44,6 +48,9 @@ class _Batch:
     writers: list[Writer] = field(default_factory=list)
     rows: Rows | None = None
     chosen: torch.Tensor | None = None
+    grammars: Grammars | None = None
+    tried: bool = False
+    """To make them, which is done when the first request with a schema comes."""
 
 
 class BatchingEngine:
@@ -180,13 +187,28 @@ class BatchingEngine:
             [entry.job.tokens for entry in entries], [entry.job.choices for entry in entries]
         )
         new.writers = [
-            Writer(entry, choice, batch.voice.tokenizer, batch.ends)
+            Writer(entry, choice, batch.voice.tokenizer, batch.ends, self._held(batch, entry.job))
             for entry in entries
             for choice in range(entry.job.choices)
         ]
         self._write(new)
         if new.writers:  # half a join would spoil the rows that are there
             self._guarded(_join, batch, new, of=batch, entries=entries)
+
+    def _held(self, batch: _Batch, job: Job) -> Held | None:
+        """What holds an answer to the schema of ``job``; None without one, and where llguidance
+        is not there, or does not know the schema or the tokenizer: the check of the whole answer
+        is left."""
+        if job.schema is None:
+            return None
+        if not batch.tried:
+            batch.tried = True
+            size = self._model.get_output_embeddings().weight.shape[0]
+            with suppress(ExtraMissing, ModelError):
+                batch.grammars = Grammars(batch.voice.tokenizer, size, sorted(batch.ends))
+        if batch.grammars is None or batch.grammars.shortfall(job.schema) is not None:
+            return None
+        return batch.grammars.start(job.schema)
 
     def _step(self, batch: _Batch) -> None:
         self._activate(batch)
@@ -228,12 +250,12 @@ def _choose(logits: torch.Tensor, writers: Sequence[Writer]) -> torch.Tensor:
     for sampling in {writer.sampling for writer in writers}:
         alike = [row for row, writer in enumerate(writers) if writer.sampling == sampling]
         rows = torch.tensor(alike, device=logits.device)
-        chosen[rows] = choose(
-            logits[rows],
-            uniforms[rows],
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-        )
+        how = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        tokens = choose(logits[rows], uniforms[rows], **how)
+        held = [writers[row].held for row in alike]
+        if any(held):
+            keep_to(held, tokens, logits[rows], uniforms[rows], **how)
+        chosen[rows] = tokens
     return chosen
 
 

@@ -47,6 +47,15 @@ def choose_bundles(
     return tuple(chosen)
 
 
+def unheld(chosen: Sequence[Chosen]) -> tuple[str, ...]:
+    """The names of those that answered under a JSON schema when they were judged, and will not
+    here: transformers has no llguidance to hold them to one."""
+    if importlib.util.find_spec("llguidance") is not None:
+        return ()
+    judged = [(one, one.bundle.verdict.inference) for one in chosen if one.gguf is None]
+    return tuple(one.name for one, figures in judged if figures and figures.constrained)
+
+
 def _choose(argument: str, engine: EngineName, kind: GgufKind | None) -> Chosen:
     name, folder = _named(argument)
     bundle = open_bundle(folder)

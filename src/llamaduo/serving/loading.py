@@ -72,7 +72,7 @@ def _groups(chosen: Sequence[Chosen]) -> list[list[Chosen]]:
 
 
 def _load(group: Sequence[Chosen], capacity: Capacity, cache: Path) -> list[Served]:
-    tokenizers = {one.name: _tokenizer(one.folder) for one in group}
+    tokenizers = {one.name: read_tokenizer(one.folder) for one in group}
     if group[0].gguf is not None:
         engine = _on_llamacpp(group[0], capacity)
     else:
@@ -87,12 +87,6 @@ def _load(group: Sequence[Chosen], capacity: Capacity, cache: Path) -> list[Serv
 
 def _window(one: Chosen, capacity: Capacity) -> int:
     return min(one.bundle.window, capacity.window)
-
-
-def _tokenizer(folder: Path) -> Any:
-    tokenizer = read_tokenizer(folder)
-    tokenizer.model_max_length = 2**31  # the window is ours to check; it would only print
-    return tokenizer
 
 
 def _on_llamacpp(one: Chosen, capacity: Capacity) -> Engine:

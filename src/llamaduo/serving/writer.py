@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llamaduo.inference.batches import draws
+from llamaduo.inference.constraint import Held
 from llamaduo.records import FinishReason
 from llamaduo.serving.jobs import Ended, Job, Piece
 from llamaduo.serving.line import Entry
@@ -13,11 +14,19 @@ from llamaduo.serving.text import StopStrings, TokenText
 
 
 class Writer:
-    """One choice of one job, as it is being written."""
+    """One choice of one job, as it is being written; ``held`` to the job's schema, if it can be."""
 
-    def __init__(self, entry: Entry, choice: int, tokenizer: Any, ends: frozenset[int]) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        choice: int,
+        tokenizer: Any,
+        ends: frozenset[int],
+        held: Held | None = None,
+    ) -> None:
         job = entry.job
         self.entry = entry
+        self.held = held
         self.sampling = job.sampling
         self.written = 0
         self._choice = choice

@@ -1,4 +1,4 @@
-"""One process at a time in a run directory."""
+"""One process at a time in a run directory, or at work on a folder."""
 
 from __future__ import annotations
 
@@ -44,4 +44,12 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        yield
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only process at work on ``folder``, which may not be there yet; waits for another."""
+    with folder.with_name(f".{folder.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield

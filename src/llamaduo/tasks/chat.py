@@ -85,15 +85,29 @@ def encode_pair(
             once it has been answered, so that no response could be trained in its context.
     """
     prompt = _render(tokenizer, messages)
-    whole = _render(tokenizer, (*messages, Message("assistant", response)), answered=True)
-    if not whole.startswith(prompt):
+    answer = _answer(tokenizer, messages, prompt, response)
+    if answer is None:
+        # Mistral writes the system prompt into the last message, if that is the user's: it is
+        # gone once there is an answer. That reads as it does after this message alone.
+        last = messages[-1:]
+        answer = _answer(tokenizer, last, _render(tokenizer, last), response)
+    if answer is None:
         raise ModelError(
             "The model's chat template renders a prompt differently once it has been answered.",
             hint="Use a model, or a chat_template.jinja, that leaves earlier turns as they are.",
         )
     ids = _ids(tokenizer, prompt)
     earlier = tuple(_earlier(tokenizer, messages, ids)) if loss_on == "all" else ()
-    return EncodedPair(ids, _ids(tokenizer, whole[len(prompt) :]), earlier)
+    return EncodedPair(ids, _ids(tokenizer, answer), earlier)
+
+
+def _answer(
+    tokenizer: ChatTokenizer, messages: Sequence[Message], prompt: str, response: str
+) -> str | None:
+    """What the template writes behind ``prompt`` for a response, the end of its turn included;
+    None where it writes the prompt otherwise then."""
+    whole = _render(tokenizer, (*messages, Message("assistant", response)), answered=True)
+    return whole[len(prompt) :] if whole.startswith(prompt) else None
 
 
 def _earlier(

@@ -25,6 +25,7 @@ from llamaduo.reporting.tables.savings import break_even, own_costs, paper_case,
 from llamaduo.reporting.tables.scores import scores_by_cycle
 from llamaduo.reporting.tables.table import Column, Row, Table
 from llamaduo.reporting.tables.tokens import token_statistics
+from llamaduo.reporting.tables.training import recipes
 from llamaduo.reporting.tables.weakness import Weakness, weakness
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "personal_data",
     "portrait_tables",
     "portraits_of",
+    "recipes",
     "refused_rows",
     "scores_by_cycle",
     "scores_by_language",

@@ -34,12 +34,18 @@ def free_scores(evidence: Evidence) -> Table | None:
     asked = evidence.setup.target.free
     target = ("Target", *(decimal(asked.get(name)) for name in names), *[UNKNOWN] * 2)
     rows = (*_rows(lines, names, measured), *([target] if asked else []))
-    return Table("Metrics that cost nothing", _columns(evidence, names), rows, _FREE)
+    held = any(name.startswith("unconstrained") for name in names)
+    note = f"{_FREE} {_UNCONSTRAINED}" if held else _FREE
+    return Table("Metrics that cost nothing", _columns(evidence, names), rows, note)
 
 
 _FREE = (
     "From 0 to 100, without a judge. In brackets the 95 % interval, clustered by prompt. Prompts"
     " and responses: those that a metric applies to."
+)
+_UNCONSTRAINED = (
+    "Answers were held to their JSON schema; unconstrained is what the model would have said"
+    " by itself."
 )
 
 
