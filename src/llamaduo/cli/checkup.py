@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 State = Literal["ok", "optional", "missing"]
 
 EXTRAS = {
-    "local": ("torch", "transformers", "trl", "peft"),
+    "local": ("torch", "transformers", "peft"),
     "openai": ("openai",),
     "anthropic": ("anthropic",),
     "anthropic-vertex": ("anthropic", "google.auth"),

@@ -23,7 +23,7 @@ from llamaduo.storage.jsonl import read_record, write_record
 CARD = "checkpoint.json"
 WEIGHTS = "adapter_model.safetensors"
 _CONFIG = "adapter_config.json"
-_LIBRARIES = ("torch", "transformers", "peft", "trl")
+_LIBRARIES = ("torch", "transformers", "peft")
 _BESIDE = frozenset(
     (
         "tokenizer.json",

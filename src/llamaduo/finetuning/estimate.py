@@ -34,7 +34,7 @@ SHARES: dict[tuple[str, Method], float] = {
 ``benchmarks/training/gpu.py`` measures them."""
 LOADING_BYTES_A_SECOND = GB
 STARTING_SECONDS = 10.0
-"""A process that imports torch, transformers, peft and trl."""
+"""A process that imports torch, transformers and peft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

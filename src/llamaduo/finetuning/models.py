@@ -147,9 +147,7 @@ def _embedded(settings: LocalSettings, cache: Path) -> Path:
 
 def _require_local_extra() -> None:
     missing = [
-        name
-        for name in ("torch", "transformers", "peft", "trl")
-        if importlib.util.find_spec(name) is None
+        name for name in ("torch", "transformers", "peft") if importlib.util.find_spec(name) is None
     ]
     if missing:
         raise ExtraMissing(

@@ -23,7 +23,6 @@ from llamaduo.records import (
     Checkpoint,
     Event,
     InferenceFigures,
-    Message,
     Notify,
     Pair,
     Response,
@@ -212,14 +211,10 @@ def _prompt(work: _Work, prompt: Encoded, schema: Schema | None) -> Prompt:
     return Prompt(
         tokens=prompt.tokens,
         draws=tuple(draws(settings.seed, pair_id, k, work.max_new_tokens) for k in rows),
-        messages=_messages(work.pairs[pair_id]),
+        messages=tuple(work.pairs[pair_id].messages),
         seeds=tuple(_seed(settings.seed, pair_id, k) for k in rows),
         schema=schema,
     )
-
-
-def _messages(pair: Pair) -> tuple[Message, ...]:
-    return tuple(pair.messages)
 
 
 def _seed(seed: int, pair_id: str, index: int) -> int:
