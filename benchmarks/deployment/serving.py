@@ -47,7 +47,7 @@ from llamaduo.deployment.bundle import (
 )
 from llamaduo.deployment.gguf import export
 from llamaduo.deployment.settings import GgufKind
-from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.models.obtain import obtain
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.inference.figures import percentile
 from llamaduo.rehearsal.tasks.tickets import tickets

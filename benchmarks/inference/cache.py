@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from llamaduo.cli.session import model_cache
-from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.models.obtain import obtain
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.inference.engine import TransformersEngine
 from llamaduo.inference.protocol import Prompt

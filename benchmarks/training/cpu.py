@@ -40,16 +40,16 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from llamaduo.cli.session import model_cache
-from llamaduo.finetuning.hardware import this_machine
-from llamaduo.finetuning.job import Job, write_job
-from llamaduo.finetuning.loading import is_flat, load_for_training
-from llamaduo.finetuning.model_folder import read_tokenizer
-from llamaduo.finetuning.models import obtain
-from llamaduo.finetuning.packing import Collator, example, rows_of
-from llamaduo.finetuning.recipe import derive
+from llamaduo.finetuning.models.model_folder import read_tokenizer
+from llamaduo.finetuning.models.obtain import obtain
+from llamaduo.finetuning.recipes.hardware import this_machine
+from llamaduo.finetuning.recipes.recipe import derive
+from llamaduo.finetuning.recipes.sizes import size_of
 from llamaduo.finetuning.settings import FinetuningSettings, LocalSettings
-from llamaduo.finetuning.sizes import size_of
-from llamaduo.finetuning.trainer import ResponseTrainer, arguments
+from llamaduo.finetuning.training.job import Job, write_job
+from llamaduo.finetuning.training.loading import is_flat, load_for_training
+from llamaduo.finetuning.training.packing import Collator, example, rows_of
+from llamaduo.finetuning.training.trainer import ResponseTrainer, arguments
 from llamaduo.records import Checkpoint, Recipe
 from llamaduo.tasks.chat import EncodedPair
 from llamaduo.tasks.quiet import quiet

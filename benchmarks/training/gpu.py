@@ -39,11 +39,11 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from transformers.utils import logging
 
-from llamaduo.finetuning.job import Job
-from llamaduo.finetuning.loading import is_flat, ready, with_adapter
-from llamaduo.finetuning.memory import is_out_of_memory
-from llamaduo.finetuning.packing import Collator, rows_of
-from llamaduo.finetuning.trainer import ResponseTrainer, arguments
+from llamaduo.finetuning.training.job import Job
+from llamaduo.finetuning.training.loading import is_flat, ready, with_adapter
+from llamaduo.finetuning.training.memory import is_out_of_memory
+from llamaduo.finetuning.training.packing import Collator, rows_of
+from llamaduo.finetuning.training.trainer import ResponseTrainer, arguments
 from llamaduo.records import Checkpoint, Forecast, Method, Recipe
 from llamaduo.tasks.quiet import quiet
 

@@ -118,7 +118,7 @@ def _safetensors(
 
 
 def _template_note(best: Checkpoint, folder: Path, pairs: Sequence[Pair]) -> str:
-    from llamaduo.finetuning.model_folder import read_tokenizer
+    from llamaduo.finetuning.models.model_folder import read_tokenizer
     from llamaduo.tasks.chat import encode_prompt
 
     trained, packed = read_tokenizer(Path(best.base)), read_tokenizer(folder)
@@ -151,7 +151,7 @@ def _gguf(
 
 def _gguf_note(best: Checkpoint, path: Path, server: Any, pairs: Sequence[Pair]) -> str:
     from llamaduo.deployment.gguf import read_chat_template
-    from llamaduo.finetuning.model_folder import read_tokenizer
+    from llamaduo.finetuning.models.model_folder import read_tokenizer
     from llamaduo.inference.llamacpp import rendered, tokenized
     from llamaduo.tasks.chat import encode_prompt, spells_special_token
 
@@ -171,7 +171,7 @@ def _gguf_note(best: Checkpoint, path: Path, server: Any, pairs: Sequence[Pair])
 def _served(
     run: Run, best: Checkpoint, bundle: Bundle, served: Served, pairs: tuple[Pair, ...], into: Path
 ) -> Candidate:
-    from llamaduo.finetuning.model_folder import read_tokenizer
+    from llamaduo.finetuning.models.model_folder import read_tokenizer
     from llamaduo.tasks.chat import encode_prompt
 
     tokenizer = read_tokenizer(Path(best.base))

@@ -18,7 +18,7 @@ from llamaduo.deployment.model_files import count_weights
 from llamaduo.deployment.settings import Dtype, GgufKind
 from llamaduo.errors import StageFailed, UsageError
 from llamaduo.finetuning.adapter import check_adapter
-from llamaduo.finetuning.trained_tokens import trained_tokens
+from llamaduo.finetuning.models.trained_tokens import trained_tokens
 from llamaduo.inference.engines import Place
 from llamaduo.inference.hosting import rest, started, told
 from llamaduo.inference.llamacpp import require_llamacpp

@@ -61,7 +61,7 @@ def probe(
         ExtraMissing: torch and transformers are not installed.
         StageFailed: memory ran out, or no pair fits.
     """
-    from llamaduo.finetuning.models import is_at_hand, obtain, token_counter
+    from llamaduo.finetuning.models.obtain import is_at_hand, obtain, token_counter
 
     if not is_at_hand(config.local, cache, root):
         raise ModelError(

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from llamaduo.config import Config
-from llamaduo.finetuning.choices import epochs_for
+from llamaduo.finetuning.recipes.choices import epochs_for
 from llamaduo.records import Pair, Split
 from llamaduo.reporting.cost import Span
 from llamaduo.reporting.local_work import CyclePlan, Lengths

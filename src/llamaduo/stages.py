@@ -123,7 +123,7 @@ def measure(run: Run, split: Split, base: Checkpoint) -> Lengths:
 
     def work() -> None:
         from llamaduo.finetuning.finetune import foresee
-        from llamaduo.finetuning.models import token_counter
+        from llamaduo.finetuning.models.obtain import token_counter
 
         splits = {
             "train": split.train.pairs,
@@ -164,7 +164,7 @@ def measure_batch(run: Run, cycle: int, kept: Sequence[Pair], base: Checkpoint) 
     path = run.directory.cycle(cycle) / "tokens.json"
 
     def work() -> None:
-        from llamaduo.finetuning.models import token_counter
+        from llamaduo.finetuning.models.obtain import token_counter
 
         write_record(path, measure_tokens(kept, token_counter(base)))
 
@@ -177,7 +177,7 @@ def measure_batch(run: Run, cycle: int, kept: Sequence[Pair], base: Checkpoint) 
 
 def base_model(run: Run) -> Checkpoint:
     """The base model, as a local folder of safetensors. Not a stage: the cache remembers."""
-    from llamaduo.finetuning.models import obtain
+    from llamaduo.finetuning.models.obtain import obtain
 
     run.notify(Event("base model", 0, 1, "stage", "about 20 s the first time"))
     path = run.directory.coverage / "base.json"

@@ -203,7 +203,7 @@ def test_an_unfinished_run_names_the_next_step(
 def test_gguf_of_a_tokenizer_that_is_not_covered_names_the_next_step(
     folder: Path, finished_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from llamaduo.finetuning.fingerprint import fingerprint_of
+    from llamaduo.finetuning.models.fingerprint import fingerprint_of
 
     model = folder / "model"
     shutil.copytree(finished_run.parents[1] / "model", model)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from llamaduo.finetuning.adapter import checkpoint_in
-from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.models.obtain import obtain
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.records import Checkpoint, InferenceFigures, Pair, Response, Verdict
 from llamaduo.rehearsal.process import running_rehearsal

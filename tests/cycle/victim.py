@@ -26,7 +26,7 @@ Death = tuple[str, str, int]
 HEAVY = (
     "altair",
     "llamaduo.cycle",
-    "llamaduo.finetuning.trainer",
+    "llamaduo.finetuning.training.trainer",
     "llamaduo.inference.engine",
     "pydantic_ai.models.openai",
     "transformers.models.llama.modeling_llama",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.models.obtain import obtain
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.records import Checkpoint
 from tests.tiny_llama import build_tiny_llama

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.models.obtain import obtain
 from llamaduo.finetuning.settings import FinetuningSettings, LocalSettings
 from llamaduo.records import Checkpoint, Message, Pair, Provenance, TrainSplit, pair_id
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from llamaduo.errors import ModelError
-from llamaduo.finetuning.model_folder import read_tokenizer
-from llamaduo.finetuning.packing import example
+from llamaduo.finetuning.models.model_folder import read_tokenizer
+from llamaduo.finetuning.training.packing import example
 from llamaduo.records import Message
 from llamaduo.tasks.chat import encode_pair, encode_prompt
 

@@ -15,8 +15,8 @@ import pytest
 
 from llamaduo.errors import StageFailed
 from llamaduo.finetuning.finetune import FOLDER, RECIPE, finetune
-from llamaduo.finetuning.job import CHECKPOINTS, LOG
 from llamaduo.finetuning.settings import FinetuningSettings
+from llamaduo.finetuning.training.job import CHECKPOINTS, LOG
 from llamaduo.records import Checkpoint, Event, Recipe, TrainingFigures, TrainSplit, silent
 from llamaduo.storage.jsonl import read_record
 from tests.finetuning.made import HUNDRED_STEPS, assert_same_weights, checkpoint_of, pair, tickets

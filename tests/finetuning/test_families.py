@@ -13,11 +13,11 @@ import torch
 from llamaduo.deployment.bundle import Generation
 from llamaduo.errors import ModelError
 from llamaduo.finetuning.adapter import checkpoint_in
-from llamaduo.finetuning.loading import is_flat
 from llamaduo.finetuning.merge import merge
-from llamaduo.finetuning.model_folder import read_tokenizer
-from llamaduo.finetuning.packing import IGNORED, example, rows_of
-from llamaduo.finetuning.work import carry_out
+from llamaduo.finetuning.models.model_folder import read_tokenizer
+from llamaduo.finetuning.training.loading import is_flat
+from llamaduo.finetuning.training.packing import IGNORED, example, rows_of
+from llamaduo.finetuning.training.work import carry_out
 from llamaduo.inference.engine import TransformersEngine
 from llamaduo.inference.llamacpp import load_gguf, rendered, tokenized
 from llamaduo.inference.loading import load_model
@@ -29,7 +29,7 @@ from llamaduo.tasks.chat import encode_pair, encode_prompt
 from llamaduo.tasks.chat_templates import steady
 from tests.families import FAMILIES, build_family
 from tests.finetuning.made import checkpoint_of, tickets
-from tests.finetuning.recipes import encoded, job, loaded
+from tests.finetuning.recipes.examples import encoded, job, loaded
 from tests.serving.made import merged_bundle
 
 ASKED = (Message("user", "Parcel lost."),)
@@ -137,7 +137,7 @@ def test_the_template_that_travels_with_the_model_is_steady(family: str, base: C
 
 
 def test_packed_rows_are_separate_forwards(family: str, base: Checkpoint, tmp_path: Path) -> None:
-    from tests.finetuning.test_packing import together_and_apart
+    from tests.finetuning.training.test_packing import together_and_apart
 
     model = loaded(base, tmp_path)
     assert is_flat(model)  # on a processor, attention goes pair by pair in every family

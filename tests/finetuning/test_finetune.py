@@ -37,7 +37,7 @@ def mean_response_loss(checkpoint: Checkpoint, train: TrainSplit) -> float:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from llamaduo.finetuning.model_folder import read_tokenizer
+    from llamaduo.finetuning.models.model_folder import read_tokenizer
     from llamaduo.tasks.chat import encode_pair
 
     model = AutoModelForCausalLM.from_pretrained(checkpoint.base, dtype=torch.float32)

@@ -11,7 +11,7 @@ import pytest
 
 from llamaduo.deployment.gguf import write_gguf
 from llamaduo.errors import ModelError, ServiceUnavailable, UsageError
-from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.models.obtain import obtain
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.inference import served_llm
 from llamaduo.inference.engines import Place

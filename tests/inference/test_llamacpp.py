@@ -16,17 +16,17 @@ from llamaduo.deployment.gguf import write_gguf
 from llamaduo.deployment.settings import GgufKind
 from llamaduo.errors import ExtraMissing, ModelError
 from llamaduo.finetuning.adapter import checkpoint_in
-from llamaduo.finetuning.gguf_wheel import find_gguf
 from llamaduo.finetuning.merge import merge
-from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.models.gguf_wheel import find_gguf
+from llamaduo.finetuning.models.obtain import obtain
 from llamaduo.finetuning.settings import LocalSettings
-from llamaduo.finetuning.work import carry_out
+from llamaduo.finetuning.training.work import carry_out
 from llamaduo.inference.engine import TransformersEngine
 from llamaduo.inference.llamacpp import LlamaCpp, greedy_chat, load_gguf, rendered, tokenized
 from llamaduo.inference.protocol import Answer, Prompt
 from llamaduo.records import Checkpoint, Message, silent
 from llamaduo.tasks.chat import encode_prompt
-from tests.finetuning.recipes import encoded, job
+from tests.finetuning.recipes.examples import encoded, job
 from tests.inference.made import pairs
 from tests.llamas import PRE_TOKENIZERS, build_llama, build_llama3, edit
 

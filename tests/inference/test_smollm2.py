@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.finetuning.gguf_wheel import find_gguf
-from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.models.gguf_wheel import find_gguf
+from llamaduo.finetuning.models.obtain import obtain
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.inference.infer import infer
 from llamaduo.inference.settings import InferenceSettings

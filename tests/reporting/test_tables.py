@@ -21,7 +21,7 @@ from llamaduo.reporting.tables import (
     token_statistics,
 )
 from llamaduo.storage.jsonl import write_record
-from tests.finetuning.recipes import recipe
+from tests.finetuning.recipes.examples import recipe
 from tests.reporting.runs import (
     SPEND,
     inference,

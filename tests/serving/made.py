@@ -23,7 +23,7 @@ from llamaduo.deployment.bundle import (
     seal,
     tokenizer_files,
 )
-from llamaduo.finetuning.fingerprint import fingerprint_of
+from llamaduo.finetuning.models.fingerprint import fingerprint_of
 from llamaduo.records import Form, Scores, Verdict
 from llamaduo.serving.choosing import EngineName, choose_bundles
 from llamaduo.serving.guard import Access

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llamaduo.finetuning.model_folder import read_tokenizer
+from llamaduo.finetuning.models.model_folder import read_tokenizer
 from llamaduo.inference.loading import load_model
 from llamaduo.records import Checkpoint
 from llamaduo.serving.batching import BatchingEngine, Voice

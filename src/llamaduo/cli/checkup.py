@@ -171,7 +171,7 @@ def _keys(config: Config) -> list[Check]:
 
 def _local_model(config: Config, root: Path) -> Check:
     from llamaduo.cli.session import model_cache
-    from llamaduo.finetuning.models import obtain
+    from llamaduo.finetuning.models.obtain import obtain
 
     name = config.local.model
     if name == "smollm2-135m-instruct":
@@ -187,7 +187,7 @@ def _local_model(config: Config, root: Path) -> Check:
 
 def _finetuning(config: Config) -> Check:
     """What training needs besides the model; what fits is found when the pairs are counted."""
-    from llamaduo.finetuning.trackers import check_trackers
+    from llamaduo.finetuning.training.trackers import check_trackers
 
     settings = config.finetuning
     try:

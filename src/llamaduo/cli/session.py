@@ -64,7 +64,7 @@ def begin_existing(
 def owned(session: Session, notify: Notify, only: str | None = None) -> Iterator[Run]:
     """The run of ``session``, with the rehearsal service beside it if it is rehearsed."""
     from llamaduo.curation.extras import check_extras
-    from llamaduo.finetuning.trackers import check_trackers
+    from llamaduo.finetuning.training.trackers import check_trackers
     from llamaduo.run import own_run
 
     check_extras(session.real.curation)

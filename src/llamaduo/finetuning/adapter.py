@@ -107,7 +107,7 @@ def checkpoint_in(folder: Path, start: Checkpoint, cycle: int) -> Checkpoint:
     """
     if _read_card(folder).lora_rank:
         return replace(start, adapter=str(folder), cycle=cycle)
-    from llamaduo.finetuning.fingerprint import fingerprint_of
+    from llamaduo.finetuning.models.fingerprint import fingerprint_of
 
     return replace(
         start, base=str(folder), adapter=None, cycle=cycle, fingerprint=fingerprint_of(folder)

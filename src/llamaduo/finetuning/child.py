@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from llamaduo.errors import LlamaduoError
-from llamaduo.finetuning.job import Job, Stopped, read_job
 from llamaduo.finetuning.said import Said
+from llamaduo.finetuning.training.job import Job, Stopped, read_job
 from llamaduo.records import Notify, Recipe, silent
 from llamaduo.storage.jsonl import dump_record
 from llamaduo.storage.lock import locked
@@ -48,8 +48,8 @@ def main() -> int:
 
 def _work(job: Job, say: Callable[[Said], None], rank: int) -> int:
     _leave_out(job.recipe)
-    from llamaduo.finetuning.memory import is_out_of_memory
-    from llamaduo.finetuning.work import carry_out, leave_the_others
+    from llamaduo.finetuning.training.memory import is_out_of_memory
+    from llamaduo.finetuning.training.work import carry_out, leave_the_others
 
     notify: Notify = (lambda event: say(Said(event=event))) if rank == 0 else silent
     # Not 0 is a failure to a launcher, which then ends the others: one may be writing still.

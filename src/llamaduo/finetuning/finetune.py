@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from llamaduo.finetuning.adapter import check_adapter, checkpoint_in
-from llamaduo.finetuning.fitting import check_free
-from llamaduo.finetuning.hardware import Machine, this_machine
-from llamaduo.finetuning.job import (
+from llamaduo.finetuning.launch import do
+from llamaduo.finetuning.models.model_folder import read_tokenizer
+from llamaduo.finetuning.recipes.fitting import check_free
+from llamaduo.finetuning.recipes.hardware import Machine, this_machine
+from llamaduo.finetuning.recipes.recipe import derive, in_words
+from llamaduo.finetuning.recipes.sizes import size_of
+from llamaduo.finetuning.settings import FinetuningSettings
+from llamaduo.finetuning.training.job import (
     CHECKPOINTS,
     Job,
     await_free,
@@ -21,12 +26,7 @@ from llamaduo.finetuning.job import (
     read_job,
     write_job,
 )
-from llamaduo.finetuning.launch import do
-from llamaduo.finetuning.model_folder import read_tokenizer
-from llamaduo.finetuning.recipe import derive, in_words
-from llamaduo.finetuning.settings import FinetuningSettings
-from llamaduo.finetuning.sizes import size_of
-from llamaduo.finetuning.trackers import check_trackers
+from llamaduo.finetuning.training.trackers import check_trackers
 from llamaduo.records import (
     Checkpoint,
     Event,
@@ -160,7 +160,7 @@ def foresee(
     another program holds now may be free by then.
 
     Raises:
-        StageFailed, ExtraMissing: see :func:`llamaduo.finetuning.recipe.derive`.
+        StageFailed, ExtraMissing: see :func:`llamaduo.finetuning.recipes.recipe.derive`.
         ModelError: the model has nothing to train, or its adapter is damaged.
     """
     return _derived(lengths, settings, start, this_machine())

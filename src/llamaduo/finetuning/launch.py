@@ -21,9 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from llamaduo import errors
 from llamaduo.errors import LlamaduoError, StageFailed
-from llamaduo.finetuning import checkpoints
-from llamaduo.finetuning.job import STOP, Job, update_job
 from llamaduo.finetuning.said import Said
+from llamaduo.finetuning.training import checkpoints
+from llamaduo.finetuning.training.job import STOP, Job, update_job
 from llamaduo.records import Event, Notify, Recipe, TrainingFigures
 from llamaduo.storage.jsonl import read_record
 
@@ -115,8 +115,8 @@ def halve(recipe: Recipe) -> Recipe | None:
 
 
 def _here(job: Job, notify: Notify) -> TrainingFigures:
-    from llamaduo.finetuning.memory import is_out_of_memory
-    from llamaduo.finetuning.work import carry_out
+    from llamaduo.finetuning.training.memory import is_out_of_memory
+    from llamaduo.finetuning.training.work import carry_out
 
     try:
         return carry_out(job, notify)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamaduo.errors import ModelError
-from llamaduo.finetuning.model_folder import check_model_folder, read_tokenizer
-from llamaduo.finetuning.models import obtain
+from llamaduo.finetuning.models.model_folder import check_model_folder, read_tokenizer
+from llamaduo.finetuning.models.obtain import obtain
 from llamaduo.finetuning.settings import LocalSettings
 from llamaduo.records import Checkpoint
 from llamaduo.serving.choosing import Chosen

@@ -1,0 +1,1 @@
+"""A recipe carried out in one process, with checkpoints that are gone on from exactly."""
