@@ -136,3 +136,17 @@ def test_what_is_left_is_told_by_the_pace_since_counting_began(
         now = 110.0
         notify(Event("curate", 20, 100, "pairs"))
     assert capsys.readouterr().err == "curate: 20 of 100 pairs, about 80 s left\n"
+
+
+def test_what_is_left_of_one_thing_is_not_told_by_the_pace_of_another(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("llamaduo.cli.progress.time.monotonic", lambda: now)
+    with showing_progress() as notify:
+        notify(Event("merge", 0, 1, "stage"))
+        now = 100.0
+        for done in (0, 1, 2):
+            notify(Event("gguf Q8_0", done, 12, "tensors"))
+            now += 10.0
+    assert capsys.readouterr().err == "gguf Q8_0: 1 of 12 tensors, about 110 s left\n"

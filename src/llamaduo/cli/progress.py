@@ -78,7 +78,8 @@ class _Lines:
 
     def __init__(self) -> None:
         self._begun = self._said = time.monotonic()
-        self._from: tuple[float, int] | None = None  # when counting began, and at how many
+        self._from: tuple[str, float, int] | None = None
+        """What is counted, since when, and from how many on."""
         self._batches: dict[str, float] = {}
 
     def notify(self, event: Event) -> None:
@@ -96,7 +97,7 @@ class _Lines:
             _say(f"{label(event.stage)}: done in {now - self._begun:.1f} s{end}")
         elif event.unit == "stage":
             self._begun = self._said = now
-            self._from = now, 0
+            self._from = label(event.stage), now, 0
         else:
             self._tell_how_far(event, now)
 
@@ -104,11 +105,11 @@ class _Lines:
         """Every now and then, by the pace since there was something to count."""
         if event.total is None:
             self._from = None
-        elif self._from is None:
-            self._from = now, event.done
-        elif self._from[1] < event.done < event.total and now - self._said >= EVERY_SECONDS:
+        elif self._from is None or self._from[0] != label(event.stage):
+            self._from = label(event.stage), now, event.done
+        elif self._from[2] < event.done < event.total and now - self._said >= EVERY_SECONDS:
             self._said = now
-            since, first = self._from
+            _, since, first = self._from
             left = (now - since) * (event.total - event.done) / (event.done - first)
             share = f"{event.done} of {event.total} {event.unit}"
             # A training says itself how it stands, and what is left.
