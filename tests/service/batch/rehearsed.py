@@ -41,7 +41,8 @@ class Rehearsed:
     def lines(self, event: str) -> list[dict[str, Any]]:
         if not self.record.exists():
             return []
-        lines = map(json.loads, self.record.read_text().splitlines())
+        whole = self.record.read_text().splitlines(keepends=True)
+        lines = [json.loads(line) for line in whole if line.endswith("\n")]  # not one under way
         return [line for line in lines if line["event"] == event]
 
     def bought(self) -> Counter[str]:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from llamaduo.rehearsal.asked import Refusal
-from llamaduo.rehearsal.batches.store import Ended, Item, Job, Store
+from llamaduo.rehearsal.batches.store import Ended, Item, Job, Store, as_called
 from llamaduo.rehearsal.dialect import Body
 from llamaduo.rehearsal.dialects import DIALECTS
 
@@ -34,7 +34,7 @@ def routes(store: Store) -> list[Route]:
 
 async def _create(store: Store, request: Request) -> Response:
     asked = (await request.json())["requests"]
-    items = [Item(one["custom_id"], one["params"]) for one in asked]
+    items = [Item(one["custom_id"], as_called(one["params"])) for one in asked]
     return JSONResponse(_shape(await store.create("msgbatch_", _DIALECT, items)))
 
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from llamaduo.rehearsal.asked import Refusal
-from llamaduo.rehearsal.batches.store import Ended, Item, Job, Store
+from llamaduo.rehearsal.batches.store import Ended, Item, Job, Store, as_called
 from llamaduo.rehearsal.dialect import Body
 from llamaduo.rehearsal.dialects import DIALECTS
 
@@ -65,7 +65,7 @@ async def _create(store: Store, request: Request) -> Response:
     if source not in store.files:
         return _absent(source)
     lines = [json.loads(line) for line in store.files[source].split(b"\n") if line.strip()]
-    items = [Item(line["custom_id"], line["body"]) for line in lines]
+    items = [Item(line["custom_id"], as_called(line["body"])) for line in lines]
     job = await store.create("batch_", _DIALECT, items, source=source)
     if 0 < store.plan.crowded < len(items):
         job.failure = "token_limit_exceeded"

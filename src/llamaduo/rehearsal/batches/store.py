@@ -27,6 +27,12 @@ class Item:
     body: Any
 
 
+def as_called(body: Any) -> Any:
+    """``body`` as the SDKs send it in a call, where they say that they want no stream: a question
+    gets the same reply in a batch and outside of one."""
+    return {"stream": False} | body if isinstance(body, dict) else body
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How it ended. ``body`` is the reply, or the error with its ``status``, in the dialect."""
